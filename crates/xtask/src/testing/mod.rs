@@ -44,7 +44,7 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<ExitCode> {
         .env("REEVE_BIN", &binary)
         .env("REEVE_TEST_PYTHON", &python)
         .env("REEVE_TEST_POSTGRES", database.url());
-    let outcome = runtime.block_on(runner::run(command, &mut signals));
+    let outcome = runtime.block_on(runner::run(command, signals.recv()));
     drop(database);
     report(outcome?)
 }

@@ -104,16 +104,24 @@ impl Drop for Folder {
     }
 }
 
-/// Folder with `initdb` and `postgres`: on the search path, else the newest that Debian's packages installed.
+/// Folder with the server's programs: where the `initdb` of the search path really stands, else the newest that Debian's
+/// packages installed.
 fn find_binaries() -> Result<PathBuf> {
     let path = environment::variable("PATH").unwrap_or_default();
-    let on_path = path.split(':').map(PathBuf::from);
+    let on_path = path
+        .split(':')
+        .filter_map(|folder| Path::new(folder).join("initdb").canonicalize().ok());
+    let on_path = on_path.filter_map(|initdb| initdb.parent().map(Path::to_path_buf));
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut installed = versions.map(|entry| entry.path().join("bin")).collect::<Vec<_>>();
     installed.sort_by_key(|folder| version_of(folder));
     let mut candidates = on_path.chain(installed.into_iter().rev());
     candidates
-        .find(|folder| folder.join("initdb").exists() && folder.join("postgres").exists())
+        .find(|folder| {
+            ["initdb", "postgres", "pg_isready"]
+                .iter()
+                .all(|program| folder.join(program).exists())
+        })
         .context("find initdb: PostgreSQL's server is not installed; run scripts/test-setup")
 }
 

@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn strings_are_blanked() {
         check(r#"a("b\"c", d)"#, r#"a(      , d)"#);
-        check(r##"a(r#"b"c"#, d)"##, "a(         , d)");
+        check(r##"a(r#"b"c"#, d)"##, "a(        , d)");
         check("number(\"b\")", "number(   )");
     }
 
