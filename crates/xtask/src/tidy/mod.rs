@@ -7,6 +7,7 @@
 mod arrows;
 mod dialects;
 mod headers;
+mod ignored;
 mod places;
 mod sizes;
 mod source;
@@ -134,6 +135,7 @@ fn check(tree: &Tree, root: &str) -> Vec<Finding> {
     findings.extend(dialects::check(tree));
     findings.extend(words::check(tree));
     findings.extend(headers::check(tree));
+    findings.extend(ignored::check(tree));
     findings.extend(places::check(tree, root));
     findings
 }
@@ -168,6 +170,7 @@ mod tests {
             ),
             ("crates/model/src/node.rs", "pub struct NodeArray;\n"),
             ("crates/api/src/runai/node.rs", "//! Nodes.\nuse crate::rafay;\n"),
+            ("crates/wire/tests/it/main.rs", "//! Tests.\n#[ignore]\nfn a() {}\n"),
             ("docs/try.md", "cd /checkouts/reeve\n"),
         ]);
         let paths = check(&tree, "/checkouts/reeve")
@@ -180,6 +183,7 @@ mod tests {
             "crates/api/src/runai/node.rs",
             "crates/model/src/node.rs",
             "crates/model/src/node.rs",
+            "crates/wire/tests/it/main.rs",
             "docs/try.md",
         ];
         assert_eq!(paths, expected);

@@ -18,7 +18,7 @@ struct Word {
 /// Names of vendors: whoever wires the dialects up, or explains a command by them, must say them.
 const WIRING: &[&str] = &["bin"];
 /// A noun of the core as well, though only one dialect shows it: pool × machine type.
-const CORE_NOUN: &[&str] = &["model", "store", "control", "wire"];
+const CORE_NOUN: &[&str] = &["model", "store", "control", "wire", "bin"];
 
 const WORDS: &[Word] = &[
     Word {
