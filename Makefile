@@ -20,7 +20,7 @@ test: ## install what the tests need, lint, build and run every test; ends with 
 
 bench: ## build the release binary and measure it; ARGS="binary-size" picks benchmarks
 	cargo build --release -p reeve-bin --bin reeve
-	cargo xtask bench --binary "$(CARGO_TARGET_DIR)/release/reeve" $(ARGS)
+	cargo xtask bench $(ARGS)
 
 lint: ## formatting, clippy, tidy and the dependency rules, without tests
 	cargo xtask lint

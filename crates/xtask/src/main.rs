@@ -64,7 +64,7 @@ fn run(task: Task) -> Result<ExitCode> {
             lint::run(&root)?;
             return testing::run(&root, &testing::Arguments::default());
         }
-        Task::Bench(arguments) => bench::run(&arguments)?,
+        Task::Bench(arguments) => bench::run(&root, &arguments)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -10,6 +10,7 @@
 
 mod size;
 
+use crate::environment;
 use anyhow::{Result, bail};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -17,9 +18,9 @@ use std::path::{Path, PathBuf};
 /// What to measure.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Release binary to measure.
+    /// Release binary to measure; without it, the one cargo built last.
     #[arg(long, value_name = "PATH")]
-    binary: PathBuf,
+    binary: Option<PathBuf>,
     /// Benchmarks to run; without any, all of them. `--list` names them.
     names: Vec<String>,
     /// Name the benchmarks and how each measures, and run none.
@@ -73,7 +74,7 @@ impl fmt::Display for Figure {
 ///
 /// # Errors
 /// For an unknown name, a benchmark that cannot run, and a figure beyond its bound.
-pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
     let chosen = choose(&arguments.names)?;
     if arguments.list {
         chosen
@@ -81,9 +82,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             .for_each(|benchmark| println!("{}: {}", benchmark.name, benchmark.method));
         return Ok(());
     }
+    let built = || environment::target_folder(root).join("release/reeve");
+    let binary = arguments.binary.clone().unwrap_or_else(built);
     let mut beyond = Vec::new();
     for benchmark in chosen {
-        let figure = (benchmark.measure)(&arguments.binary)?;
+        let figure = (benchmark.measure)(&binary)?;
         println!("{}: {figure}\n  method: {}", benchmark.name, benchmark.method);
         if !figure.holds() {
             beyond.push(benchmark.name);
