@@ -1,0 +1,27 @@
+//! Everything that reads the code without running it, in the order of what is quickest to mend.
+
+use crate::{deps, process, tidy};
+use anyhow::Result;
+use std::path::Path;
+
+/// Formatting, tidy, dependency rules, then clippy with every warning an error.
+///
+/// # Errors
+/// At the first check that does not pass.
+pub(crate) fn run(root: &Path) -> Result<()> {
+    process::run(process::cargo(root, &["fmt", "--all", "--check"]))?;
+    tidy::run(root)?;
+    deps::run(root)?;
+    process::run(process::cargo(
+        root,
+        &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    ))
+}
