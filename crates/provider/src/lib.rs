@@ -4,7 +4,7 @@
 //! This crate knows tokens, sizes, regions and machines. It deliberately does not know tenants, clusters as rules,
 //! nodes as goals, SQL or HTTP: names of clusters and nodes pass through as labels for the machine.
 //!
-//! Start reading at [`machines`], which holds the contract, then [`fake::world`] for a cloud in one file.
+//! Start reading at [`machines`], which holds the contract, then [`fake`] for a cloud in one folder.
 
 pub mod catalogue;
 pub mod clock;
