@@ -71,7 +71,9 @@ mod tests {
     #[test]
     fn rolls_are_even_and_repeatable() {
         let names: Vec<String> = (0..10_000).map(|number| format!("node-{number}")).collect();
-        let roll = |subject: &str| Dice { seed: 7, subject, turn: 0 };
+        fn roll(subject: &str) -> Dice<'_> {
+            Dice { seed: 7, subject, turn: 0 }
+        }
         let hits = names.iter().filter(|name| roll(name).hits("lost", 0.1)).count();
         assert!((850..1150).contains(&hits), "{hits} of 10,000 at 10 %");
         let mean: i64 = names.iter().map(|name| roll(name).span_us("boot", Span(1000, 3000))).sum::<i64>() / 10_000;
