@@ -20,6 +20,6 @@ pub use error::{Error, ErrorKind};
 pub use fake::Fake;
 pub use local::Local;
 pub use machines::{
-    Boot, Capabilities, Cores, Guest, Init, Launch, Machine, Machines, Page, Quota, State, Token,
+    Boot, Capabilities, Cores, Described, Facts, Guest, Init, Launch, Machine, Machines, Page, Quota, State, Token,
 };
 pub use secret::Secret;

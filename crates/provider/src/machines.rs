@@ -4,12 +4,15 @@
 //! are decisions of the caller. A provider carries out one call and reports what it saw.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::catalogue::Catalogue;
 use crate::error::Error;
@@ -18,6 +21,9 @@ use crate::secret::Secret;
 /// Our name for a machine, chosen and committed by the caller **before** the first call that mentions it.
 /// 1 to 128 characters out of `A-Z a-z 0-9 . _ -`, not beginning with a period.
 pub type Token = String;
+
+/// What is known of each token asked for, in that order.
+pub type Described = Vec<(Token, Option<Machine>)>;
 
 /// A source of machines.
 ///
@@ -64,7 +70,7 @@ pub trait Machines: Send + Sync {
 
     /// What is known of each token, in the order asked; `None` where there is nothing (see "gone" above).
     /// The whole call fails with `Throttled`, `Unanswered` or `Failed`.
-    fn describe<'a>(&'a self, tokens: &'a [Token]) -> BoxFuture<'a, Result<Vec<(Token, Option<Machine>)>, Error>>;
+    fn describe<'a>(&'a self, tokens: &'a [Token]) -> BoxFuture<'a, Result<Described, Error>>;
 
     /// One page of all machines that carry our tag and are not gone, in a stable order. `cursor` is what the last
     /// page gave, absent for the first; `limit` is at least 1. The call fails like `describe`, and with `Invalid` for
@@ -237,10 +243,44 @@ impl State {
 pub struct Guest {
     /// Host name.
     pub hostname: String,
-    /// Facts in the shape of the agent protocol's `Facts`. Shared, because thousands are asked for at once.
-    pub facts: Arc<serde_json::Value>,
+    /// Facts in the shape of the agent protocol's `Facts`.
+    pub facts: Facts,
     /// Progress of initialisation.
     pub init: Init,
+}
+
+/// Facts of a guest as JSON, made when first read: thousands of machines are described at once, over and over, and
+/// the facts of each are wanted once. Clones share them.
+#[derive(Clone)]
+pub struct Facts(Arc<LazyLock<Value, MakeFacts>>);
+
+type MakeFacts = Box<dyn FnOnce() -> Value + Send + Sync>;
+
+impl Facts {
+    /// Facts that `make` will make.
+    pub fn lazy(make: impl FnOnce() -> Value + Send + Sync + 'static) -> Self {
+        Self(Arc::new(LazyLock::new(Box::new(make))))
+    }
+}
+
+impl Deref for Facts {
+    type Target = Value;
+
+    fn deref(&self) -> &Value {
+        &self.0
+    }
+}
+
+impl PartialEq for Facts {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || **self == **other
+    }
+}
+
+impl fmt::Debug for Facts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&**self, formatter)
+    }
 }
 
 /// How far initialisation is.

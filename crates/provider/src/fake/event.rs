@@ -11,11 +11,11 @@ use super::world::Durable;
 /// One thing that happened.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Event<'a> {
+pub(super) enum Event {
     /// The world began; stock-outs with an end count from here.
     Created { at_us: i64 },
     /// A machine was taken on.
-    Launched(Cow<'a, Record>),
+    Launched(Box<Record>),
     /// A launch that was still on its way was asked for again and arrived with the second request.
     Arrived { number: u64, at_us: i64 },
     /// A machine was given an order at `now_us` that takes effect at `at_us`.
@@ -29,5 +29,5 @@ pub(super) enum Line<'a> {
     /// Everything up to here; only as the first line.
     Snapshot(Cow<'a, Durable>),
     /// Events after the lines above.
-    Events(Vec<Event<'a>>),
+    Events(Vec<Event>),
 }

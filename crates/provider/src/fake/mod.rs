@@ -28,7 +28,7 @@ use self::world::World;
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
-use crate::machines::{Capabilities, Launch, Machine, Machines, Page, Quota, State, Token};
+use crate::machines::{Capabilities, Described, Launch, Machine, Machines, Page, Quota, State, Token};
 
 /// The simulated cloud.
 pub struct Fake {
@@ -39,7 +39,7 @@ pub struct Fake {
 }
 
 enum Backing {
-    Memory(Mutex<World>),
+    Memory(Box<Mutex<World>>),
     Journal(Arc<Mutex<Journal>>),
 }
 
@@ -51,7 +51,7 @@ impl Fake {
     pub fn in_memory(settings: Settings, catalogue: Catalogue, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         settings.check()?;
         let world = World::new(Arc::new(settings.clone()), catalogue.clone(), false);
-        Ok(Self::new(&settings, catalogue, clock, Backing::Memory(Mutex::new(world))))
+        Ok(Self::new(&settings, catalogue, clock, Backing::Memory(Box::new(Mutex::new(world)))))
     }
 
     /// The cloud kept in `directory`, shared with every process that opens it there, and outliving them all.
@@ -155,7 +155,7 @@ impl Machines for Fake {
         .boxed()
     }
 
-    fn describe<'a>(&'a self, tokens: &'a [Token]) -> BoxFuture<'a, Result<Vec<(Token, Option<Machine>)>, Error>> {
+    fn describe<'a>(&'a self, tokens: &'a [Token]) -> BoxFuture<'a, Result<Described, Error>> {
         async move {
             if tokens.is_empty() {
                 return Ok(Vec::new());

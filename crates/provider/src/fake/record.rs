@@ -11,10 +11,10 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::dice::{Dice, to_us};
-use super::facts;
+use super::facts::Recipe;
 use super::settings::Settings;
-use crate::catalogue::Size;
-use crate::machines::{Guest, Init, Launch, Machine, State, hostname_of, tags_of};
+use crate::catalogue::Catalogue;
+use crate::machines::{Facts, Guest, Init, Launch, Machine, State, hostname_of, tags_of};
 
 /// A machine of the simulated cloud. All times are microseconds since 1970 UTC, all delays microseconds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ pub(super) struct Record {
     pub(super) later: Vec<(i64, Order)>,
     /// Facts and the boot they speak of, made when first asked for.
     #[serde(skip)]
-    facts: OnceLock<(i64, Arc<serde_json::Value>)>,
+    facts: OnceLock<(i64, Facts)>,
 }
 
 /// What of a launch the simulated cloud keeps: everything but the secrets.
@@ -260,10 +260,10 @@ impl Record {
     }
 
     /// The machine as its owner sees it.
-    pub(super) fn machine(&self, view: &View, size: Option<&Size>, now_us: i64) -> Machine {
+    pub(super) fn machine(&self, view: &View, catalogue: &Catalogue, now_us: i64) -> Machine {
         let hostname = self.asked.hostname.clone().unwrap_or_else(|| hostname_of(self.address));
-        let guest = view.guest_us.zip(size).map(|((booted_us, done_us), size)| Guest {
-            facts: self.facts(&hostname, size, booted_us),
+        let guest = view.guest_us.map(|(booted_us, done_us)| Guest {
+            facts: self.facts(&hostname, catalogue, booted_us),
             hostname: hostname.clone(),
             init: self.init(done_us, now_us),
         });
@@ -283,11 +283,22 @@ impl Record {
         }
     }
 
-    fn facts(&self, hostname: &str, size: &Size, booted_us: i64) -> Arc<serde_json::Value> {
-        let make = || Arc::new(facts::of(self, hostname, size, booted_us));
+    fn facts(&self, hostname: &str, catalogue: &Catalogue, booted_us: i64) -> Facts {
+        let make = || {
+            let recipe = Recipe {
+                number: self.number,
+                token: self.asked.token.clone(),
+                address: self.address,
+                hostname: hostname.to_owned(),
+                size: self.asked.size.clone(),
+                booted_us,
+            };
+            let catalogue = catalogue.clone();
+            Facts::lazy(move || recipe.make(&catalogue))
+        };
         let (made_for_us, facts) = self.facts.get_or_init(|| (booted_us, make()));
         // The cached facts speak of an earlier boot after a stop and start; those are rare enough to make anew.
-        if *made_for_us == booted_us { Arc::clone(facts) } else { make() }
+        if *made_for_us == booted_us { facts.clone() } else { make() }
     }
 
     fn init(&self, done_us: i64, now_us: i64) -> Init {

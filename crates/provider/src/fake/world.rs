@@ -19,7 +19,7 @@ use super::room::Room;
 use super::settings::Settings;
 use crate::catalogue::Catalogue;
 use crate::error::{Error, ErrorKind};
-use crate::machines::{Machine, Page, Quota, State, check_token};
+use crate::machines::{Described, Machine, Page, Quota, State, check_token};
 
 /// A world of fewer machines than this forgets none.
 const FORGET_FROM: usize = 50_000;
@@ -132,7 +132,8 @@ impl World {
         let number = self.durable.next + 1;
         let launched_us = now_us.saturating_add(delivery.late_us());
         let fate = Fate::roll(&self.settings, &asked.token, asked.spot);
-        self.commit(Event::Launched(Cow::Owned(Record::new(number, asked, self.free_address(number), launched_us, fate))));
+        let record = Record::new(number, asked, self.free_address(number), launched_us, fate);
+        self.commit(Event::Launched(Box::new(record)));
         self.answer(delivery)?;
         Ok(self.shown(number, now_us))
     }
@@ -147,11 +148,7 @@ impl World {
     }
 
     /// What is known of each token.
-    pub(super) fn describe(
-        &mut self,
-        tokens: Vec<String>,
-        now_us: i64,
-    ) -> Result<Vec<(String, Option<Machine>)>, Error> {
+    pub(super) fn describe(&mut self, tokens: Vec<String>, now_us: i64) -> Result<Described, Error> {
         self.admit(now_us)?;
         self.answered("describe", now_us)?;
         let lag_us = super::dice::to_us(self.settings.describe_lag_ms);
@@ -272,7 +269,7 @@ impl World {
     }
 
     fn machine(&self, record: &Record, view: &View, now_us: i64) -> Machine {
-        record.machine(view, self.catalogue.get(&record.asked.size), now_us)
+        record.machine(view, &self.catalogue, now_us)
     }
 
     /// A machine as `launch` answers it, also when it has vanished.
@@ -357,7 +354,7 @@ impl World {
 
     // Events.
 
-    fn commit(&mut self, event: Event<'_>) {
+    fn commit(&mut self, event: Event) {
         if let Some(outbox) = &mut self.outbox {
             if !outbox.is_empty() {
                 outbox.push(b',');
@@ -368,10 +365,10 @@ impl World {
     }
 
     /// Takes an event in, from this call or from a journal. Events about unknown machines change nothing.
-    fn apply(&mut self, event: Event<'_>) {
+    fn apply(&mut self, event: Event) {
         match event {
             Event::Created { at_us } => self.durable.created_us = Some(at_us),
-            Event::Launched(record) => self.insert(record.into_owned()),
+            Event::Launched(record) => self.insert(*record),
             Event::Arrived { number, at_us } => {
                 if let Some(record) = self.durable.machines.get_mut(&number) {
                     record.arrive(at_us);

@@ -29,7 +29,7 @@ use crate::catalogue::{Catalogue, Size};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::machines::{
-    Capabilities, Cores, Launch, Machine, Machines, Page, Quota, State, Token, check_token,
+    Capabilities, Cores, Described, Launch, Machine, Machines, Page, Quota, State, Token, check_token,
 };
 
 /// Settings of the local provider.
@@ -262,7 +262,7 @@ impl Machines for Local {
         .boxed()
     }
 
-    fn describe<'a>(&'a self, tokens: &'a [Token]) -> BoxFuture<'a, Result<Vec<(Token, Option<Machine>)>, Error>> {
+    fn describe<'a>(&'a self, tokens: &'a [Token]) -> BoxFuture<'a, Result<Described, Error>> {
         async move {
             let owned = tokens.to_vec();
             let look = |inner: &Inner, token: String| Ok((machine::look(inner, &token)?, token));

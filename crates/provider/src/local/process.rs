@@ -22,6 +22,9 @@ use crate::error::Error;
 /// Marks every process of a machine; its value is the machine's folder.
 const MARK: &str = "REEVE_LOCAL_MACHINE";
 
+/// Where a machine looks for programs.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// One process of this host, never mistaken for a later one with the same id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Identity {
@@ -76,7 +79,9 @@ pub(super) fn spawn(binary: &Path, folder: &Path, record: &Record) -> Result<(Ch
     if let Some(sha256) = &record.ca_sha256 {
         command.args(["--ca-sha256", sha256]);
     }
-    command.env(MARK, folder).stdin(Stdio::null()).stdout(log).stderr(errors).process_group(0);
+    // A machine boots with an environment of its own: the server's may hold secrets.
+    command.env_clear().env(MARK, folder).env("PATH", PATH).env("HOME", folder.join("state"));
+    command.stdin(Stdio::null()).stdout(log).stderr(errors).process_group(0);
     let child = command.spawn().map_err(|error| failed("start", binary, &error))?;
     let pid = i32::try_from(child.id()).expect("process ids fit in 31 bits");
     // Nobody has reaped it, so the id is its own even when it has ended already.

@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -397,4 +399,53 @@ async fn a_journal_that_is_not_ours_is_refused_and_left_alone() {
     fs::write(&path, "something else\n").expect("written");
     assert_eq!(kind(open(folder.path()).list(None, 10).await), Some(ErrorKind::Failed));
     assert_eq!(fs::read_to_string(&path).expect("readable"), "something else\n");
+}
+
+/// Names the folder to the child of the next test.
+const CHILD_FOLDER: &str = "REEVE_TEST_FAKE_FOLDER";
+
+/// Only does something as the child process of the test below: launches and says so until it is killed.
+#[tokio::test]
+async fn a_child_launches_until_it_is_killed() {
+    let Some(folder) = std::env::var_os(CHILD_FOLDER) else { return };
+    let fake = open(Path::new(&folder));
+    for number in 0.. {
+        let token = format!("child-{}-{number}", std::process::id());
+        fake.launch(&[launch(&token, SIZE)]).await.remove(0).expect("launched");
+        println!("\nlaunched {token}");
+    }
+}
+
+#[tokio::test]
+async fn servers_killed_at_any_moment_lose_nothing_they_acknowledged() {
+    let folder = Folder::new();
+    let mut acknowledged = Vec::new();
+    for round in 0..6 {
+        let start = || {
+            Command::new(std::env::current_exe().expect("known"))
+                .args(["--exact", "fake::a_child_launches_until_it_is_killed", "--nocapture"])
+                .env(CHILD_FOLDER, folder.path())
+                .stdout(Stdio::piped())
+                .spawn()
+                .expect("started")
+        };
+        let mut children = [start(), start()];
+        let mut readers = children.each_mut().map(|child| BufReader::new(child.stdout.take().expect("piped")).lines());
+        let mut read = |reader: &mut dyn Iterator<Item = std::io::Result<String>>, most: usize| {
+            let tokens = reader.map_while(Result::ok).filter_map(|line| Some(line.strip_prefix("launched ")?.to_owned()));
+            acknowledged.extend(tokens.take(most));
+        };
+        read(&mut readers[round % 2], 20 + 7 * round);
+        for child in &mut children {
+            child.kill().expect("killed");
+            child.wait().expect("reaped");
+        }
+        for reader in &mut readers {
+            read(reader, usize::MAX);
+        }
+    }
+    assert!(acknowledged.len() > 100, "{}", acknowledged.len());
+    let seen = open(folder.path()).describe(&acknowledged).await.expect("described");
+    let lost: Vec<_> = seen.iter().filter(|(_, machine)| machine.is_none()).collect();
+    assert!(lost.is_empty(), "{lost:?}");
 }

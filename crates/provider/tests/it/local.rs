@@ -110,6 +110,18 @@ async fn the_agent_is_started_with_what_it_needs_and_the_token_only_in_a_file() 
 }
 
 #[tokio::test]
+async fn a_machine_does_not_inherit_the_servers_environment() {
+    let harness = harness();
+    harness.launched(&["a"]).await;
+    let pid = processes(&place(&harness).join("a"))[0];
+    let environment = fs::read_to_string(format!("/proc/{pid}/environ")).expect("readable");
+    let names = environment.split_terminator('\0').filter_map(|entry| entry.split('=').next());
+    // A shell adds its own; what cargo gave this test must not be there.
+    assert!(names.into_iter().all(|name| !name.starts_with("CARGO")), "{environment}");
+    harness.finish().await;
+}
+
+#[tokio::test]
 async fn machines_outlive_the_server_that_made_them() {
     let harness = harness();
     let machine = harness.launched(&["a"]).await.remove(0);

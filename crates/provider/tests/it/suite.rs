@@ -42,7 +42,7 @@ fn tokens(tokens: &[&str]) -> Vec<String> {
     tokens.iter().map(|token| (*token).to_owned()).collect()
 }
 
-pub async fn machines_come_up_with_own_addresses_in_the_order_asked(harness: &Harness) {
+pub(crate) async fn machines_come_up_with_own_addresses_in_the_order_asked(harness: &Harness) {
     let launched = harness.launched(&["b", "a", "c"]).await;
     assert_eq!(launched.iter().map(|machine| machine.token.as_str()).collect::<Vec<_>>(), ["b", "a", "c"]);
     let mut seen = HashSet::new();
@@ -60,7 +60,7 @@ pub async fn machines_come_up_with_own_addresses_in_the_order_asked(harness: &Ha
     }
 }
 
-pub async fn one_token_is_one_machine(harness: &Harness) {
+pub(crate) async fn one_token_is_one_machine(harness: &Harness) {
     let twice = harness.launched(&["a", "a"]).await;
     assert_eq!(twice[0].id, twice[1].id);
     let up = harness.reaches("a", State::Running).await.expect("there");
@@ -69,7 +69,7 @@ pub async fn one_token_is_one_machine(harness: &Harness) {
     assert_eq!(harness.machines.list(None, 10).await.expect("listed").machines.len(), 1);
 }
 
-pub async fn describe_answers_in_order_and_none_for_the_unknown(harness: &Harness) {
+pub(crate) async fn describe_answers_in_order_and_none_for_the_unknown(harness: &Harness) {
     harness.launched(&["a", "b"]).await;
     let asked = tokens(&["b", "nobody", "a", "not a token"]);
     let seen = harness.machines.describe(&asked).await.expect("described");
@@ -78,7 +78,7 @@ pub async fn describe_answers_in_order_and_none_for_the_unknown(harness: &Harnes
     assert_eq!(there, [true, false, true, false]);
 }
 
-pub async fn a_stopped_machine_keeps_its_address_and_starts_again(harness: &Harness) {
+pub(crate) async fn a_stopped_machine_keeps_its_address_and_starts_again(harness: &Harness) {
     let address = harness.launched(&["a"]).await[0].address;
     harness.reaches("a", State::Running).await;
     let asked = tokens(&["a"]);
@@ -94,7 +94,7 @@ pub async fn a_stopped_machine_keeps_its_address_and_starts_again(harness: &Harn
     assert_eq!(harness.machines.start(&asked).await, [Ok(State::Running)]);
 }
 
-pub async fn a_released_machine_is_gone_and_its_token_is_spent(harness: &Harness) {
+pub(crate) async fn a_released_machine_is_gone_and_its_token_is_spent(harness: &Harness) {
     let id = harness.launched(&["a"]).await.remove(0).id;
     harness.reaches("a", State::Running).await;
     let asked = tokens(&["a"]);
@@ -109,7 +109,7 @@ pub async fn a_released_machine_is_gone_and_its_token_is_spent(harness: &Harness
     assert_eq!(kind, Err(ErrorKind::NotFound));
 }
 
-pub async fn orders_to_unknown_machines_are_not_found_but_releases_are_gone(harness: &Harness) {
+pub(crate) async fn orders_to_unknown_machines_are_not_found_but_releases_are_gone(harness: &Harness) {
     harness.launched(&["a"]).await;
     harness.reaches("a", State::Running).await;
     let asked = tokens(&["nobody", "a"]);
@@ -121,7 +121,7 @@ pub async fn orders_to_unknown_machines_are_not_found_but_releases_are_gone(harn
     assert_eq!(harness.machines.release(&asked[..1]).await, [Ok(State::Gone)]);
 }
 
-pub async fn list_shows_every_machine_once_whatever_the_page(harness: &Harness) {
+pub(crate) async fn list_shows_every_machine_once_whatever_the_page(harness: &Harness) {
     let names = ["a", "b", "c", "d", "e"];
     harness.launched(&names).await;
     for limit in [1, 2, 5, 9] {
@@ -140,7 +140,7 @@ pub async fn list_shows_every_machine_once_whatever_the_page(harness: &Harness) 
     }
 }
 
-pub async fn a_bad_request_does_not_spoil_the_batch(harness: &Harness) {
+pub(crate) async fn a_bad_request_does_not_spoil_the_batch(harness: &Harness) {
     let mut requests = vec![harness.launch("a"), harness.launch("b"), harness.launch("../c"), harness.launch("d")];
     requests[1].size = "no-such-size".into();
     let answers = harness.machines.launch(&requests).await;
@@ -148,7 +148,7 @@ pub async fn a_bad_request_does_not_spoil_the_batch(harness: &Harness) {
     assert_eq!(kinds, [None, Some(ErrorKind::Invalid), Some(ErrorKind::Invalid), None]);
 }
 
-pub async fn empty_batches_are_fine(harness: &Harness) {
+pub(crate) async fn empty_batches_are_fine(harness: &Harness) {
     assert!(harness.machines.launch(&[]).await.is_empty());
     assert!(harness.machines.describe(&[]).await.expect("nothing").is_empty());
     assert!(harness.machines.stop(&[]).await.is_empty());
@@ -156,7 +156,7 @@ pub async fn empty_batches_are_fine(harness: &Harness) {
     assert!(harness.machines.release(&[]).await.is_empty());
 }
 
-pub async fn quota_has_an_entry_for_every_family(harness: &Harness) {
+pub(crate) async fn quota_has_an_entry_for_every_family(harness: &Harness) {
     let quota = harness.machines.quota("local").await.expect("known");
     for size in harness.machines.catalogue().sizes() {
         assert!(quota.family_cores[&size.family] >= u64::from(size.quota_vcpus), "{}", size.name);
@@ -164,7 +164,7 @@ pub async fn quota_has_an_entry_for_every_family(harness: &Harness) {
     assert!(quota.regional_cores > 0 && quota.regional_cores < 1 << 31);
 }
 
-pub async fn every_size_can_be_had(harness: &Harness) {
+pub(crate) async fn every_size_can_be_had(harness: &Harness) {
     let sizes = harness.machines.catalogue().sizes();
     let mut requests = Vec::new();
     for (index, size) in sizes.iter().enumerate() {
@@ -178,7 +178,7 @@ pub async fn every_size_can_be_had(harness: &Harness) {
     }
 }
 
-pub async fn secrets_do_not_show(harness: &Harness) {
+pub(crate) async fn secrets_do_not_show(harness: &Harness) {
     let request = harness.launch("a");
     let answers = harness.machines.launch(std::slice::from_ref(&request)).await;
     let seen = format!("{request:?} {answers:?} {:?}", harness.describe("a").await);

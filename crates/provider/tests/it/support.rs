@@ -9,45 +9,45 @@ use std::time::{Duration, Instant};
 use reeve_provider::{Boot, Launch, Machine, Machines, ManualClock, Secret, State};
 
 /// A provider under test.
-pub struct Harness {
-    pub machines: Box<dyn Machines>,
+pub(crate) struct Harness {
+    pub(crate) machines: Box<dyn Machines>,
     /// The provider's clock where the test moves it; real time passes otherwise.
-    pub clock: Option<Arc<ManualClock>>,
-    pub size: &'static str,
+    pub(crate) clock: Option<Arc<ManualClock>>,
+    pub(crate) size: &'static str,
     /// Removed with the harness.
-    pub folder: Option<Folder>,
+    pub(crate) folder: Option<Folder>,
 }
 
 impl Harness {
     /// Lets a little time pass.
-    pub fn step(&self) {
+    pub(crate) fn step(&self) {
         match &self.clock {
             Some(clock) => clock.advance_ms(100),
             None => std::thread::yield_now(),
         }
     }
 
-    pub fn launch(&self, token: &str) -> Launch {
+    pub(crate) fn launch(&self, token: &str) -> Launch {
         launch(token, self.size)
     }
 
-    pub async fn launched(&self, tokens: &[&str]) -> Vec<Machine> {
+    pub(crate) async fn launched(&self, tokens: &[&str]) -> Vec<Machine> {
         let launches: Vec<Launch> = tokens.iter().map(|token| self.launch(token)).collect();
         let answers = self.machines.launch(&launches).await;
         answers.into_iter().map(|answer| answer.expect("launched")).collect()
     }
 
-    pub async fn describe(&self, token: &str) -> Option<Machine> {
+    pub(crate) async fn describe(&self, token: &str) -> Option<Machine> {
         describe(self.machines.as_ref(), token).await
     }
 
     /// Waits until the machine is in this state; unknown counts as gone.
-    pub async fn reaches(&self, token: &str, state: State) -> Option<Machine> {
+    pub(crate) async fn reaches(&self, token: &str, state: State) -> Option<Machine> {
         self.until(token, |machine| machine.map_or(State::Gone, |machine| machine.state) == state).await
     }
 
     /// Waits until what is known of the machine satisfies `holds`.
-    pub async fn until(&self, token: &str, holds: impl Fn(Option<&Machine>) -> bool) -> Option<Machine> {
+    pub(crate) async fn until(&self, token: &str, holds: impl Fn(Option<&Machine>) -> bool) -> Option<Machine> {
         let begun = Instant::now();
         loop {
             let seen = self.describe(token).await;
@@ -60,7 +60,7 @@ impl Harness {
     }
 
     /// Releases everything, so that no process is left.
-    pub async fn finish(self) {
+    pub(crate) async fn finish(self) {
         while let Some(machine) = self.machines.list(None, 1).await.expect("listed").machines.first() {
             let answers = self.machines.release(std::slice::from_ref(&machine.token)).await;
             answers[0].as_ref().expect("released");
@@ -69,7 +69,7 @@ impl Harness {
     }
 }
 
-pub async fn describe(machines: &dyn Machines, token: &str) -> Option<Machine> {
+pub(crate) async fn describe(machines: &dyn Machines, token: &str) -> Option<Machine> {
     let mut answer = machines.describe(&[token.to_owned()]).await.expect("described");
     assert_eq!(answer.len(), 1);
     let (described, machine) = answer.remove(0);
@@ -77,7 +77,7 @@ pub async fn describe(machines: &dyn Machines, token: &str) -> Option<Machine> {
     machine
 }
 
-pub fn launch(token: &str, size: &str) -> Launch {
+pub(crate) fn launch(token: &str, size: &str) -> Launch {
     Launch {
         token: token.into(),
         node_id: format!("id-of-{token}"),
@@ -100,10 +100,10 @@ pub fn launch(token: &str, size: &str) -> Launch {
 }
 
 /// A folder that is removed at the end.
-pub struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("provider-{}-{number}", std::process::id()));
@@ -111,7 +111,7 @@ impl Folder {
         Self(path)
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }
