@@ -11,6 +11,7 @@ use reeve_provider::{Boot, Catalogue, Fake, Launch, Machines, ManualClock, Secre
 
 const MACHINES: usize = 10_000;
 
+#[expect(clippy::disallowed_methods, reason = "a program of its own may read its arguments")]
 fn main() {
     let folder = std::env::args().nth(1).unwrap_or_else(|| "fake-speed.tmp".into());
     let runtime = tokio::runtime::Builder::new_multi_thread().build().expect("a runtime");
@@ -29,13 +30,22 @@ async fn measure(what: &str, fake: &Fake, clock: &ManualClock, size: &str) {
     let tokens: Vec<String> = launches.iter().map(|launch| launch.token.clone()).collect();
     let begun = Instant::now();
     assert!(fake.launch(&launches).await.iter().all(Result::is_ok));
-    println!("{what}: launch of {MACHINES} took {:.1} ms", begun.elapsed().as_secs_f64() * 1e3);
+    println!(
+        "{what}: launch of {MACHINES} took {:.1} ms",
+        begun.elapsed().as_secs_f64() * 1e3
+    );
     clock.advance_ms(10_000);
     for look in ["first", "second"] {
         let begun = Instant::now();
         let seen = fake.describe(&tokens).await.expect("described");
-        assert!(seen.iter().all(|(_, machine)| machine.as_ref().is_some_and(|machine| machine.guest.is_some())));
-        println!("{what}: {look} describe of {MACHINES} took {:.1} ms", begun.elapsed().as_secs_f64() * 1e3);
+        assert!(
+            seen.iter()
+                .all(|(_, machine)| machine.as_ref().is_some_and(|machine| machine.guest.is_some()))
+        );
+        println!(
+            "{what}: {look} describe of {MACHINES} took {:.1} ms",
+            begun.elapsed().as_secs_f64() * 1e3
+        );
     }
 }
 

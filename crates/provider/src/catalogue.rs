@@ -83,7 +83,9 @@ impl Catalogue {
     /// A syntax error, an unknown key, an impossible figure, a name that occurs twice in `text`, or a change to a
     /// size that does not exist; each with its line.
     pub fn with_overrides(text: &str) -> Result<Self, CatalogueError> {
-        let mut sizes = Sizes { sizes: Self::builtin().sizes.as_ref().clone() };
+        let mut sizes = Sizes {
+            sizes: Self::builtin().sizes.as_ref().clone(),
+        };
         sizes.add(text)?;
         Ok(sizes.finish())
     }
@@ -194,7 +196,10 @@ impl Sizes {
         let line = line_of(text, change.name.span().start);
         let name = change.name.into_inner();
         let Some(size) = self.sizes.iter_mut().find(|size| size.name.eq_ignore_ascii_case(&name)) else {
-            return Err(CatalogueError { line, message: format!("there is no size {name} to change") });
+            return Err(CatalogueError {
+                line,
+                message: format!("there is no size {name} to change"),
+            });
         };
         size.price_hour_usd = change.price_hour_usd.unwrap_or(size.price_hour_usd);
         size.spot_price_hour_usd = change.spot_price_hour_usd.unwrap_or(size.spot_price_hour_usd);
@@ -205,7 +210,11 @@ impl Sizes {
     }
 
     fn put(&mut self, size: Size) {
-        match self.sizes.iter_mut().find(|known| known.name.eq_ignore_ascii_case(&size.name)) {
+        match self
+            .sizes
+            .iter_mut()
+            .find(|known| known.name.eq_ignore_ascii_case(&size.name))
+        {
             Some(known) => *known = size,
             None => self.sizes.push(size),
         }
@@ -218,7 +227,10 @@ impl Sizes {
             by_name.insert(size.name.to_ascii_lowercase(), index);
             by_name.insert(size.name.clone(), index);
         }
-        Catalogue { sizes: Arc::new(self.sizes), by_name: Arc::new(by_name) }
+        Catalogue {
+            sizes: Arc::new(self.sizes),
+            by_name: Arc::new(by_name),
+        }
     }
 }
 
@@ -234,7 +246,11 @@ impl SizeEntry {
             memory_bytes: bytes_of_gib(self.memory_gib),
             gpus: self.gpus,
             gpu_model: family.gpu_model.clone().filter(|_| self.gpus > 0),
-            gpu_memory_bytes: if self.gpus > 0 { bytes_of_gib(family.gpu_memory_gib) } else { 0 },
+            gpu_memory_bytes: if self.gpus > 0 {
+                bytes_of_gib(family.gpu_memory_gib)
+            } else {
+                0
+            },
             infiniband: self.infiniband.unwrap_or(family.infiniband),
             price_hour_usd: self.price_hour_usd,
             spot_price_hour_usd: self.spot_price_hour_usd,
@@ -255,7 +271,9 @@ fn check(size: &Size) -> Result<(), String> {
         format!("{name}: memory_gib is more than 0")
     } else if size.gpus > 0 && (size.gpu_model.is_none() || size.gpu_memory_bytes == 0) {
         format!("{name}: gpus need gpu_model and gpu_memory_gib in the family")
-    } else if !size.price_hour_usd.is_finite() || !size.spot_price_hour_usd.is_finite() || size.spot_price_hour_usd < 0.0
+    } else if !size.price_hour_usd.is_finite()
+        || !size.spot_price_hour_usd.is_finite()
+        || size.spot_price_hour_usd < 0.0
     {
         format!("{name}: prices are numbers from 0")
     } else if size.spot_price_hour_usd > size.price_hour_usd {
@@ -322,7 +340,10 @@ mod tests {
     #[test]
     fn names_are_found_in_any_case_and_come_back_in_canonical_spelling() {
         let catalogue = Catalogue::builtin();
-        assert_eq!(catalogue.get("STANDARD_hc44RS").map(|size| size.name.as_str()), Some("Standard_HC44rs"));
+        assert_eq!(
+            catalogue.get("STANDARD_hc44RS").map(|size| size.name.as_str()),
+            Some("Standard_HC44rs")
+        );
         assert!(catalogue.get("Standard_HC45rs").is_none());
     }
 
@@ -344,7 +365,11 @@ mod tests {
         assert_eq!(catalogue.sizes().len(), Catalogue::builtin().sizes().len() + 1);
         assert_eq!(catalogue.get("LAB.BIG").map(|size| size.vcpus), Some(64));
         assert_eq!(catalogue.get("m5.large").map(|size| size.family.as_str()), Some("lab"));
-        assert!(catalogue.get("Standard_D4s_v5").is_some_and(|size| size.price_hour_usd == 0.15 && size.vcpus == 4));
+        assert!(
+            catalogue
+                .get("Standard_D4s_v5")
+                .is_some_and(|size| size.price_hour_usd == 0.15 && size.vcpus == 4)
+        );
     }
 
     #[test]
@@ -352,11 +377,19 @@ mod tests {
         assert_eq!(refused("\n\n[[family]\n").line, 3);
         assert_eq!(refused("\n[[change]]\nname = \"nowhere\"\n").line, 3);
         assert_eq!(refused("\n[[change]]\nname = \"m5.large\"\nvcpus = 3\n").line, 4);
-        let size = "{ name = \"a\", vcpus = 2, pcpus = 3, memory_gib = 1, price_hour_usd = 1, spot_price_hour_usd = 1 }";
-        let error = refused(&format!("[[family]]\nname = \"f\"\ncloud = \"c\"\nsizes = [\n{size}]\n"));
-        assert_eq!((error.line, error.message.as_str()), (5, "a: pcpus 3 is more than vcpus 2"));
+        let size =
+            "{ name = \"a\", vcpus = 2, pcpus = 3, memory_gib = 1, price_hour_usd = 1, spot_price_hour_usd = 1 }";
+        let error = refused(&format!(
+            "[[family]]\nname = \"f\"\ncloud = \"c\"\nsizes = [\n{size}]\n"
+        ));
+        assert_eq!(
+            (error.line, error.message.as_str()),
+            (5, "a: pcpus 3 is more than vcpus 2")
+        );
         let fine = size.replace("pcpus = 3", "pcpus = 1");
-        let error = refused(&format!("[[family]]\nname = \"f\"\ncloud = \"c\"\nsizes = [\n{fine},\n{fine}]\n"));
+        let error = refused(&format!(
+            "[[family]]\nname = \"f\"\ncloud = \"c\"\nsizes = [\n{fine},\n{fine}]\n"
+        ));
         assert_eq!((error.line, error.message.as_str()), (6, "size a is already on line 5"));
     }
 }

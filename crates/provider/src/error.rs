@@ -57,7 +57,11 @@ impl ErrorKind {
 impl Error {
     /// An error without a request id.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), request_id: None }
+        Self {
+            kind,
+            message: message.into(),
+            request_id: None,
+        }
     }
 
     /// The same error, naming the provider's request.

@@ -72,7 +72,8 @@ pub trait Machines: Send + Sync {
     /// The whole call fails with `Throttled`, `Unanswered` or `Failed`.
     fn describe<'a>(&'a self, tokens: &'a [Token]) -> BoxFuture<'a, Result<Described, Error>>;
 
-    /// One page of all machines that carry our tag and are not gone, in a stable order. `cursor` is what the last
+    /// One page of all machines that carry our tag and still hold anything, in a stable order. A machine that ended by
+    /// itself may be listed as `Gone` until it is released. `cursor` is what the last
     /// page gave, absent for the first; `limit` is at least 1. The call fails like `describe`, and with `Invalid` for
     /// a cursor that did not come from here.
     fn list(&self, cursor: Option<String>, limit: usize) -> BoxFuture<'_, Result<Page, Error>>;
@@ -82,7 +83,7 @@ pub trait Machines: Send + Sync {
     fn stop<'a>(&'a self, tokens: &'a [Token]) -> BoxFuture<'a, Vec<Result<State, Error>>>;
 
     /// Starts stopped machines again, where [`Capabilities::restart`]. Answers the state after the call. Starting
-    /// what runs is fine; what is gone or unknown is `NotFound`; capacity and quota apply as for a launch.
+    /// what runs is fine; what is gone or unknown is `NotFound`; what is still stopping may be refused as `Failed`; capacity and quota apply as for a launch.
     fn start<'a>(&'a self, tokens: &'a [Token]) -> BoxFuture<'a, Vec<Result<State, Error>>>;
 
     /// Gives machines back with all they hold. Answers `Releasing` or `Gone`; what is unknown or gone already is

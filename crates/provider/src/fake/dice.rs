@@ -31,7 +31,10 @@ pub(super) struct Dice<'a> {
 impl Dice<'_> {
     /// 64 even bits for this purpose.
     pub(super) fn bits(&self, purpose: &str) -> u64 {
-        mix(self.seed, &[purpose.as_bytes(), self.subject.as_bytes(), &self.turn.to_le_bytes()])
+        mix(
+            self.seed,
+            &[purpose.as_bytes(), self.subject.as_bytes(), &self.turn.to_le_bytes()],
+        )
     }
 
     /// An even number in 0..1.
@@ -72,11 +75,19 @@ mod tests {
     fn rolls_are_even_and_repeatable() {
         let names: Vec<String> = (0..10_000).map(|number| format!("node-{number}")).collect();
         fn roll(subject: &str) -> Dice<'_> {
-            Dice { seed: 7, subject, turn: 0 }
+            Dice {
+                seed: 7,
+                subject,
+                turn: 0,
+            }
         }
         let hits = names.iter().filter(|name| roll(name).hits("lost", 0.1)).count();
         assert!((850..1150).contains(&hits), "{hits} of 10,000 at 10 %");
-        let mean: i64 = names.iter().map(|name| roll(name).span_us("boot", Span(1000, 3000))).sum::<i64>() / 10_000;
+        let mean: i64 = names
+            .iter()
+            .map(|name| roll(name).span_us("boot", Span(1000, 3000)))
+            .sum::<i64>()
+            / 10_000;
         assert!((1_950_000..2_050_000).contains(&mean), "{mean}");
         assert_eq!(roll("a").bits("x"), roll("a").bits("x"));
         assert_ne!(roll("a").bits("x"), roll("a").bits("y"));

@@ -19,7 +19,12 @@ pub(super) enum Event {
     /// A launch that was still on its way was asked for again and arrived with the second request.
     Arrived { number: u64, at_us: i64 },
     /// A machine was given an order at `now_us` that takes effect at `at_us`.
-    Ordered { number: u64, order: Order, at_us: i64, now_us: i64 },
+    Ordered {
+        number: u64,
+        order: Order,
+        at_us: i64,
+        now_us: i64,
+    },
 }
 
 /// One line of a journal: all events of one call together, so that a call happens whole or not at all.

@@ -28,7 +28,10 @@ impl Recipe {
 
     fn facts(&self, size: &Size) -> Value {
         let octets = self.address.octets();
-        let mac = format!("02:00:{:02x}:{:02x}:{:02x}:{:02x}", octets[0], octets[1], octets[2], octets[3]);
+        let mac = format!(
+            "02:00:{:02x}:{:02x}:{:02x}:{:02x}",
+            octets[0], octets[1], octets[2], octets[3]
+        );
         let mut facts = json!({
             "hostname": self.hostname,
             "architecture": if size.name.starts_with("hpc7g") { "aarch64" } else { "x86_64" },
@@ -56,7 +59,11 @@ impl Recipe {
 
     fn gpus(&self, size: &Size) -> Vec<Value> {
         let gpu = |index: u32| {
-            let dice = Dice { seed: self.number, subject: &self.token, turn: u64::from(index) };
+            let dice = Dice {
+                seed: self.number,
+                subject: &self.token,
+                turn: u64::from(index),
+            };
             json!({
                 "index": index,
                 "uuid": gpu_uuid(dice.bits("gpu high"), dice.bits("gpu low")),
@@ -81,8 +88,21 @@ fn visible_memory(memory_bytes: u64) -> u64 {
 
 fn cpu_model(size: &str) -> &'static str {
     let amd = [
-        "Standard_HB", "Standard_HX", "as_v5", "as_v6", "asr_v4", "A100_v4", "ads_", "adms_", "adis_", "as_T4",
-        "hpc6a.", "hpc7a.", "g5.", "g6.", "p5",
+        "Standard_HB",
+        "Standard_HX",
+        "as_v5",
+        "as_v6",
+        "asr_v4",
+        "A100_v4",
+        "ads_",
+        "adms_",
+        "adis_",
+        "as_T4",
+        "hpc6a.",
+        "hpc7a.",
+        "g5.",
+        "g6.",
+        "p5",
     ];
     if size.starts_with("hpc7g") {
         "Simulated Arm Neoverse"

@@ -56,7 +56,14 @@ impl Journal {
         options.create(true).truncate(false).write(true);
         let lock = options.open(directory.join("lock")).map_err(failed)?;
         let directory = directory.to_owned();
-        Ok(Self { directory, lock, settings, catalogue, open: None, compact_from: COMPACT_FROM })
+        Ok(Self {
+            directory,
+            lock,
+            settings,
+            catalogue,
+            open: None,
+            compact_from: COMPACT_FROM,
+        })
     }
 
     /// Runs `work` on the present world and keeps what it did. When that cannot be kept, it did not happen.
@@ -73,11 +80,7 @@ impl Journal {
         result.map_err(|error| Error::failed("keep the simulated cloud's journal", &error))
     }
 
-    fn locked<T>(
-        &mut self,
-        clock: &dyn Clock,
-        work: impl FnOnce(&mut World, i64) -> T,
-    ) -> Result<T, std::io::Error> {
+    fn locked<T>(&mut self, clock: &dyn Clock, work: impl FnOnce(&mut World, i64) -> T) -> Result<T, std::io::Error> {
         let mut open = self.current()?;
         let now_us = clock.now_us();
         open.world.begin(now_us);
@@ -100,7 +103,10 @@ impl Journal {
         let mut open = match self.open.take() {
             // An old file cannot lend its inode to a new one while we hold it open.
             Some(open) if Some(open.inode) == inode => open,
-            _ => Open::new(&self.path(), World::new(self.settings.clone(), self.catalogue.clone(), true))?,
+            _ => Open::new(
+                &self.path(),
+                World::new(self.settings.clone(), self.catalogue.clone(), true),
+            )?,
         };
         open.catch_up()?;
         Ok(open)
@@ -129,7 +135,13 @@ impl Open {
     fn new(path: &Path, world: World) -> Result<Self, std::io::Error> {
         let file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
         let inode = file.metadata()?.ino();
-        Ok(Self { file, inode, offset: 0, snapshot: 0, world })
+        Ok(Self {
+            file,
+            inode,
+            offset: 0,
+            snapshot: 0,
+            world,
+        })
     }
 
     /// Takes in what others wrote, and cuts off what a killed one left half-written.
@@ -149,7 +161,10 @@ impl Open {
             self.offset += line.len() as u64;
         }
         if whole < news.len() {
-            tracing::warn!(bytes = news.len() - whole, "cut off a half-written line of the simulated cloud's journal");
+            tracing::warn!(
+                bytes = news.len() - whole,
+                "cut off a half-written line of the simulated cloud's journal"
+            );
             self.file.set_len(self.offset)?;
         }
         Ok(())

@@ -51,7 +51,12 @@ impl Fake {
     pub fn in_memory(settings: Settings, catalogue: Catalogue, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         settings.check()?;
         let world = World::new(Arc::new(settings.clone()), catalogue.clone(), false);
-        Ok(Self::new(&settings, catalogue, clock, Backing::Memory(Box::new(Mutex::new(world)))))
+        Ok(Self::new(
+            &settings,
+            catalogue,
+            clock,
+            Backing::Memory(Box::new(Mutex::new(world))),
+        ))
     }
 
     /// The cloud kept in `directory`, shared with every process that opens it there, and outliving them all.
@@ -67,7 +72,12 @@ impl Fake {
     ) -> Result<Self, Error> {
         settings.check()?;
         let journal = Journal::open(directory, Arc::new(settings.clone()), catalogue.clone())?;
-        Ok(Self::new(&settings, catalogue, clock, Backing::Journal(Arc::new(Mutex::new(journal)))))
+        Ok(Self::new(
+            &settings,
+            catalogue,
+            clock,
+            Backing::Journal(Arc::new(Mutex::new(journal))),
+        ))
     }
 
     fn new(settings: &Settings, catalogue: Catalogue, clock: Arc<dyn Clock>, backing: Backing) -> Self {
@@ -81,7 +91,12 @@ impl Fake {
             quotas: true,
             settle: settings.settle(),
         };
-        Self { capabilities, catalogue, clock, backing }
+        Self {
+            capabilities,
+            catalogue,
+            clock,
+            backing,
+        }
     }
 
     /// Runs `work` on the world. Waiting for another process's lock happens on a blocking thread.

@@ -123,8 +123,16 @@ pub(super) struct View {
 
 impl Fate {
     pub(super) fn roll(settings: &Settings, token: &str, spot: bool) -> Self {
-        let dice = Dice { seed: settings.seed, subject: token, turn: 0 };
-        let slow = if dice.hits("slow", settings.slow_share) { settings.slow_factor } else { 1.0 };
+        let dice = Dice {
+            seed: settings.seed,
+            subject: token,
+            turn: 0,
+        };
+        let slow = if dice.hits("slow", settings.slow_share) {
+            settings.slow_factor
+        } else {
+            1.0
+        };
         let slowly = |delay_us: i64| (delay_us as f64 * slow) as i64;
         Self {
             launch_us: slowly(dice.span_us("launch", settings.launch_delay_ms)),
@@ -142,7 +150,13 @@ impl Fate {
 
 impl View {
     fn still(state: State, since_us: i64) -> Self {
-        Self { state, since_us, next_us: None, reason: None, guest_us: None }
+        Self {
+            state,
+            since_us,
+            next_us: None,
+            reason: None,
+            guest_us: None,
+        }
     }
 
     /// How a launch shows a machine that is not to be seen any more.
@@ -151,18 +165,33 @@ impl View {
     }
 
     fn until(state: State, since_us: i64, next_us: i64) -> Self {
-        Self { next_us: Some(next_us), ..Self::still(state, since_us) }
+        Self {
+            next_us: Some(next_us),
+            ..Self::still(state, since_us)
+        }
     }
 
     fn because(self, reason: &'static str) -> Self {
-        Self { reason: Some(reason), ..self }
+        Self {
+            reason: Some(reason),
+            ..self
+        }
     }
 }
 
 impl Record {
     pub(super) fn new(number: u64, asked: Request, address: Ipv4Addr, launched_us: i64, fate: Fate) -> Self {
         let power = Power::New(launched_us);
-        Self { number, asked, address, launched_us, fate, power, later: Vec::new(), facts: OnceLock::new() }
+        Self {
+            number,
+            asked,
+            address,
+            launched_us,
+            fate,
+            power,
+            later: Vec::new(),
+            facts: OnceLock::new(),
+        }
     }
 
     /// Takes an order that takes effect at `at_us`. Orders whose time has come by `now_us` become the machine's power
@@ -186,7 +215,9 @@ impl Record {
 
     fn after(&self, power: Power, order: Order, at_us: i64) -> Power {
         // A machine that ended by itself before the order came can only be released.
-        let ended = self.seen(power, at_us).is_none_or(|view| matches!(view.state, State::Gone | State::Evicted));
+        let ended = self
+            .seen(power, at_us)
+            .is_none_or(|view| matches!(view.state, State::Gone | State::Evicted));
         match (power, order) {
             (Power::Released(_), _) => power,
             (_, Order::Release) if ended => Power::Released(at_us.saturating_sub(self.fate.release_us)),
@@ -222,7 +253,9 @@ impl Record {
             return Some(view);
         }
         let passed = |delay_us: Option<i64>| {
-            delay_us.map(|delay_us| self.launched_us.saturating_add(delay_us)).filter(|at_us| *at_us <= now_us)
+            delay_us
+                .map(|delay_us| self.launched_us.saturating_add(delay_us))
+                .filter(|at_us| *at_us <= now_us)
         };
         if passed(self.fate.vanishes_after_us).is_some() {
             return None;
@@ -247,7 +280,11 @@ impl Record {
         let running_us = at_us + self.fate.launch_us;
         let booted_us = running_us + self.fate.boot_us;
         // Initialisation runs once in a machine's life; its disk is kept while it is stopped.
-        let done_us = if matches!(power, Power::New(_)) { booted_us + self.fate.init_us } else { booted_us };
+        let done_us = if matches!(power, Power::New(_)) {
+            booted_us + self.fate.init_us
+        } else {
+            booted_us
+        };
         if now_us < running_us {
             return View::until(State::Pending, at_us, running_us);
         }
@@ -256,7 +293,11 @@ impl Record {
         }
         let next_us = [booted_us, done_us].into_iter().find(|time| *time > now_us);
         let guest_us = (now_us >= booted_us).then_some((booted_us, done_us));
-        View { next_us, guest_us, ..View::still(State::Running, running_us) }
+        View {
+            next_us,
+            guest_us,
+            ..View::still(State::Running, running_us)
+        }
     }
 
     /// The machine as its owner sees it.
@@ -298,7 +339,11 @@ impl Record {
         };
         let (made_for_us, facts) = self.facts.get_or_init(|| (booted_us, make()));
         // The cached facts speak of an earlier boot after a stop and start; those are rare enough to make anew.
-        if *made_for_us == booted_us { facts.clone() } else { make() }
+        if *made_for_us == booted_us {
+            facts.clone()
+        } else {
+            make()
+        }
     }
 
     fn init(&self, done_us: i64, now_us: i64) -> Init {
@@ -321,7 +366,8 @@ impl Record {
     }
 
     fn vanished_us(&self) -> i64 {
-        self.launched_us.saturating_add(self.fate.vanishes_after_us.unwrap_or_default())
+        self.launched_us
+            .saturating_add(self.fate.vanishes_after_us.unwrap_or_default())
     }
 
     /// Whether somebody asked for its end.

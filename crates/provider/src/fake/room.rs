@@ -61,11 +61,15 @@ impl Room {
         size: &Size,
         asked: &Request,
     ) -> Result<(), (ErrorKind, String)> {
-        self.within_quota(settings, size, asked).map_err(|message| (ErrorKind::QuotaExceeded, message))?;
+        self.within_quota(settings, size, asked)
+            .map_err(|message| (ErrorKind::QuotaExceeded, message))?;
         if let Some(entry) = self.stock_entry(settings, size, asked)
             && self.stock[entry].is_some_and(|count| count >= settings.stock[entry].machines)
         {
-            let place = asked.zone.as_deref().map_or_else(|| asked.region.clone(), |zone| format!("zone {zone}"));
+            let place = asked
+                .zone
+                .as_deref()
+                .map_or_else(|| asked.region.clone(), |zone| format!("zone {zone}"));
             return Err((ErrorKind::OutOfCapacity, format!("no {} left in {place}", size.name)));
         }
         self.occupy(settings, size, asked);
@@ -82,12 +86,20 @@ impl Room {
             if used.saturating_add(cores) <= limit {
                 return Ok(());
             }
-            Err(format!("{} needs {cores} cores, {used} of {limit} {what} cores are in use", size.name))
+            Err(format!(
+                "{} needs {cores} cores, {used} of {limit} {what} cores are in use",
+                size.name
+            ))
         };
         if asked.spot {
             return fits("spot", limits.spot_cores, taken.spot_cores, others.spot_cores);
         }
-        fits("regional", limits.regional_cores, taken.regional_cores, others.regional_cores)?;
+        fits(
+            "regional",
+            limits.regional_cores,
+            taken.regional_cores,
+            others.regional_cores,
+        )?;
         let ours = taken.family_cores.get(&size.family).copied().unwrap_or(0);
         let theirs = others.family_cores.get(&size.family).copied().unwrap_or(0);
         fits(&size.family, limits.family(&size.family), ours, theirs)

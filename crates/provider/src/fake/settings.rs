@@ -190,7 +190,10 @@ impl Settings {
         if let Some((name, _)) = rates.iter().find(|(_, rate)| !rate.is_finite() || *rate < 0.0) {
             return invalid(format!("{name} is a number from 0"));
         }
-        if self.calls_per_second.is_some_and(|rate| !rate.is_finite() || rate <= 0.0) {
+        if self
+            .calls_per_second
+            .is_some_and(|rate| !rate.is_finite() || rate <= 0.0)
+        {
             return invalid("calls_per_second is a number above 0".into());
         }
         if !self.calls_burst.is_finite() || self.calls_burst < 1.0 {
@@ -213,5 +216,40 @@ impl Settings {
 impl Limits {
     pub(super) fn family(&self, family: &str) -> u64 {
         self.families.get(family).copied().unwrap_or(self.family_cores)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Settings, Span, Stock};
+
+    #[test]
+    fn settings_are_read_from_a_configuration_file() {
+        let text = r#"
+            seed = 7
+            launch_delay_ms = [10, 20]
+            lost_replies = 0.1
+            stock = [{ size = "Standard_HC44rs", machines = 3 }]
+            [quota]
+            regional_cores = 700
+            families = { standardFSv2Family = 300 }
+            used_by_others = { regional_cores = 64 }
+            [regions.westeurope]
+            spot_cores = 100
+        "#;
+        let settings: Settings = toml::from_str(text).expect("understood");
+        settings.check().expect("makes sense");
+        assert_eq!(settings.launch_delay_ms, Span(10, 20));
+        let hc = Stock {
+            size: "Standard_HC44rs".into(),
+            zone: None,
+            machines: 3,
+            for_ms: None,
+        };
+        assert_eq!(settings.stock, [hc]);
+        assert_eq!(settings.limits("eastus").family("standardFSv2Family"), 300);
+        assert_eq!(settings.limits("eastus").used_by_others.regional_cores, 64);
+        assert_eq!(settings.limits("westeurope").spot_cores, 100);
+        assert!(toml::from_str::<Settings>("sede = 7").is_err());
     }
 }

@@ -80,7 +80,10 @@ fn names(tokens: &[u8]) -> Vec<String> {
 fn take(world: &mut World, step: &Step, now_us: &mut i64) -> (String, Vec<Machine>) {
     match step {
         Step::Launch(tokens) => {
-            let requests = names(tokens).iter().map(|token| request(token, token.ends_with('1'))).collect();
+            let requests = names(tokens)
+                .iter()
+                .map(|token| request(token, token.ends_with('1')))
+                .collect();
             let answers = world.launch(requests, *now_us);
             (format!("{answers:?}"), answers.into_iter().flatten().collect())
         }
@@ -90,12 +93,19 @@ fn take(world: &mut World, step: &Step, now_us: &mut i64) -> (String, Vec<Machin
         }
         Step::Describe(tokens) => {
             let answer = world.describe(names(tokens), *now_us);
-            let seen = answer.iter().flatten().filter_map(|(_, machine)| machine.clone()).collect();
+            let seen = answer
+                .iter()
+                .flatten()
+                .filter_map(|(_, machine)| machine.clone())
+                .collect();
             (format!("{answer:?}"), seen)
         }
         Step::List => {
             let answer = world.list(0, 100, *now_us);
-            (format!("{answer:?}"), answer.map(|page| page.machines).unwrap_or_default())
+            (
+                format!("{answer:?}"),
+                answer.map(|page| page.machines).unwrap_or_default(),
+            )
         }
         Step::Wait(milliseconds) => {
             *now_us += i64::try_from(*milliseconds).expect("small") * 1000;
@@ -187,14 +197,23 @@ fn folder(name: &str) -> std::path::PathBuf {
 fn a_journal_that_grows_is_compacted_under_the_eyes_of_another_process() {
     let path = folder("compact");
     let clock = ManualClock::new(1_000_000);
-    let settings = Arc::new(Settings { remember_gone_ms: 60_000, ..Settings::default() });
-    let open = || Journal::open(&path, settings.clone(), Catalogue::builtin()).expect("opens").compact_from(20_000);
+    let settings = Arc::new(Settings {
+        remember_gone_ms: 60_000,
+        ..Settings::default()
+    });
+    let open = || {
+        Journal::open(&path, settings.clone(), Catalogue::builtin())
+            .expect("opens")
+            .compact_from(20_000)
+    };
     let (mut one, mut other) = (open(), open());
     let mut most = 0;
     for round in 0..200 {
         let (token, old) = (format!("token-{round}"), format!("token-{}", round - 3));
         let journal = if round % 2 == 0 { &mut one } else { &mut other };
-        let launched = journal.with(&clock, |world, now_us| world.launch(vec![request(&token, false)], now_us));
+        let launched = journal.with(&clock, |world, now_us| {
+            world.launch(vec![request(&token, false)], now_us)
+        });
         assert!(launched.expect("kept")[0].is_ok());
         let released = journal.with(&clock, |world, now_us| world.order(Order::Release, &[old], now_us));
         assert!(released.expect("kept")[0].is_ok());
@@ -203,8 +222,14 @@ fn a_journal_that_grows_is_compacted_under_the_eyes_of_another_process() {
     }
     assert!(most < 60_000, "the journal grew to {most} bytes");
     let list = |journal: &mut Journal| {
-        let page = journal.with(&clock, |world, now_us| world.list(0, 100, now_us)).expect("read").expect("answered");
-        page.machines.into_iter().map(|machine| machine.token).collect::<Vec<_>>()
+        let page = journal
+            .with(&clock, |world, now_us| world.list(0, 100, now_us))
+            .expect("read")
+            .expect("answered");
+        page.machines
+            .into_iter()
+            .map(|machine| machine.token)
+            .collect::<Vec<_>>()
     };
     assert_eq!(list(&mut one), ["token-197", "token-198", "token-199"]);
     assert_eq!(list(&mut other), list(&mut one));

@@ -110,7 +110,10 @@ impl World {
             return requests.iter().map(|_| Err(error.clone())).collect();
         }
         let mut room = None;
-        requests.into_iter().map(|request| self.launch_one(request, &mut room, now_us)).collect()
+        requests
+            .into_iter()
+            .map(|request| self.launch_one(request, &mut room, now_us))
+            .collect()
     }
 
     fn launch_one(&mut self, mut asked: Request, room: &mut Option<Room>, now_us: i64) -> Result<Machine, Error> {
@@ -128,7 +131,8 @@ impl World {
         }
         asked.size.clone_from(&size.name);
         let room = room.get_or_insert_with(|| self.room(now_us));
-        room.take(&self.settings, &size, &asked).map_err(|(kind, message)| self.error(kind, message))?;
+        room.take(&self.settings, &size, &asked)
+            .map_err(|(kind, message)| self.error(kind, message))?;
         let number = self.durable.next + 1;
         let launched_us = now_us.saturating_add(delivery.late_us());
         let fate = Fate::roll(&self.settings, &asked.token, asked.spot);
@@ -168,7 +172,9 @@ impl World {
         let mut page = Page::default();
         let mut last = after;
         for (number, record) in self.durable.machines.range((Bound::Excluded(after), Bound::Unbounded)) {
-            let Some(view) = record.view(now_us).filter(|view| self.listed(record, view, now_us)) else { continue };
+            let Some(view) = record.view(now_us).filter(|view| self.listed(record, view, now_us)) else {
+                continue;
+            };
             if page.machines.len() == limit.max(1) {
                 page.next = Some(last.to_string());
                 break;
@@ -191,16 +197,13 @@ impl World {
             return tokens.iter().map(|_| Err(error.clone())).collect();
         }
         let mut room = None;
-        tokens.iter().map(|token| self.order_one(order, token, &mut room, now_us)).collect()
+        tokens
+            .iter()
+            .map(|token| self.order_one(order, token, &mut room, now_us))
+            .collect()
     }
 
-    fn order_one(
-        &mut self,
-        order: Order,
-        token: &str,
-        room: &mut Option<Room>,
-        now_us: i64,
-    ) -> Result<State, Error> {
+    fn order_one(&mut self, order: Order, token: &str, room: &mut Option<Room>, now_us: i64) -> Result<State, Error> {
         let delivery = self.delivery("order", token, now_us);
         let number = self.by_token.get(token).copied();
         let view = number.and_then(|number| self.durable.machines[&number].view(now_us));
@@ -234,20 +237,33 @@ impl World {
 
     fn deliver(&mut self, order: Order, number: u64, delivery: Delivery, now_us: i64) {
         let at_us = now_us.saturating_add(delivery.late_us());
-        self.commit(Event::Ordered { number, order, at_us, now_us });
+        self.commit(Event::Ordered {
+            number,
+            order,
+            at_us,
+            now_us,
+        });
         let token = self.durable.machines[&number].asked.token.clone();
         let dice = self.dice(&token, now_us);
         if order != Order::Release && dice.hits("duplicate", self.settings.duplicates) {
             let again_us = at_us.saturating_add(dice.span_us("duplicate after", self.settings.duplicate_after_ms));
-            self.commit(Event::Ordered { number, order, at_us: again_us, now_us });
+            self.commit(Event::Ordered {
+                number,
+                order,
+                at_us: again_us,
+                now_us,
+            });
         }
     }
 
     fn take_room_again(&mut self, number: u64, room: &mut Option<Room>, now_us: i64) -> Result<(), Error> {
         let asked = self.durable.machines[&number].asked.clone();
-        let Some(size) = self.catalogue.get(&asked.size).cloned() else { return Ok(()) };
+        let Some(size) = self.catalogue.get(&asked.size).cloned() else {
+            return Ok(());
+        };
         let room = room.get_or_insert_with(|| self.room(now_us));
-        room.take(&self.settings, &size, &asked).map_err(|(kind, message)| self.error(kind, message))
+        room.take(&self.settings, &size, &asked)
+            .map_err(|(kind, message)| self.error(kind, message))
     }
 
     fn room(&self, now_us: i64) -> Room {
@@ -255,8 +271,7 @@ impl World {
         let mut room = Room::new(&self.settings, age_us);
         for record in self.durable.machines.values() {
             // A launch on its way has its place already, or it could arrive to find none.
-            let holds = record.launched_us > now_us
-                || record.view(now_us).is_some_and(|view| view.state.holds_quota());
+            let holds = record.launched_us > now_us || record.view(now_us).is_some_and(|view| view.state.holds_quota());
             if let (true, Some(size)) = (holds, self.catalogue.get(&record.asked.size)) {
                 room.occupy(&self.settings, size, &record.asked);
             }
@@ -286,7 +301,10 @@ impl World {
             Ipv4Addr::new(10, (block >> 8) as u8, (block & 0xff) as u8, host as u8)
         };
         // Sixteen million machines at once do not fit in memory, so a free one is always found.
-        (number..).map(at).find(|address| !self.addresses.contains(address)).expect("10.0.0.0/8 is never full")
+        (number..)
+            .map(at)
+            .find(|address| !self.addresses.contains(address))
+            .expect("10.0.0.0/8 is never full")
     }
 
     // Calls and their delivery.
@@ -309,14 +327,21 @@ impl World {
             retry_after = retry_after.or(Some(Duration::from_millis(200)));
         }
         retry_after.map_or(Ok(()), |retry_after| {
-            Err(self.error(ErrorKind::Throttled { retry_after }, "too many calls to the simulated cloud".into()))
+            Err(self.error(
+                ErrorKind::Throttled { retry_after },
+                "too many calls to the simulated cloud".into(),
+            ))
         })
     }
 
     fn dice<'a>(&self, subject: &'a str, now_us: i64) -> Dice<'a> {
         // The time is in it so that a process that starts again does not repeat the luck of the last one.
         let turn = self.calls.wrapping_add((now_us as u64).rotate_left(24));
-        Dice { seed: self.settings.seed, subject, turn }
+        Dice {
+            seed: self.settings.seed,
+            subject,
+            turn,
+        }
     }
 
     fn delivery(&self, purpose: &str, token: &str, now_us: i64) -> Delivery {
@@ -374,7 +399,12 @@ impl World {
                     record.arrive(at_us);
                 }
             }
-            Event::Ordered { number, order, at_us, now_us } => {
+            Event::Ordered {
+                number,
+                order,
+                at_us,
+                now_us,
+            } => {
                 if let Some(record) = self.durable.machines.get_mut(&number) {
                     record.order(order, at_us, now_us);
                 }
@@ -394,8 +424,16 @@ impl World {
         match serde_json::from_slice(line)? {
             Line::Events(events) => events.into_iter().for_each(|event| self.apply(event)),
             Line::Snapshot(durable) => {
-                let Durable { created_us, next, machines } = durable.into_owned();
-                self.durable = Durable { created_us, next, machines: BTreeMap::new() };
+                let Durable {
+                    created_us,
+                    next,
+                    machines,
+                } = durable.into_owned();
+                self.durable = Durable {
+                    created_us,
+                    next,
+                    machines: BTreeMap::new(),
+                };
                 self.by_token.clear();
                 self.addresses.clear();
                 machines.into_values().for_each(|record| self.insert(record));
@@ -407,7 +445,11 @@ impl World {
     /// The events since the last call of this function as one line of a journal; empty when there were none.
     pub(super) fn take_events(&mut self) -> Vec<u8> {
         let events = self.outbox.as_mut().map(std::mem::take).unwrap_or_default();
-        if events.is_empty() { events } else { [b"{\"events\":[".as_slice(), &events, b"]}\n"].concat() }
+        if events.is_empty() {
+            events
+        } else {
+            [b"{\"events\":[".as_slice(), &events, b"]}\n"].concat()
+        }
     }
 
     /// The whole world as the first line of a journal.

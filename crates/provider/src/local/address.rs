@@ -23,7 +23,11 @@ impl Addresses {
         let records = root.tokens()?.into_iter().map(|token| root.record(&token));
         let used = records.filter_map(Result::transpose).map(|record| Ok(record?.address));
         let (network, first_block) = place(root.path());
-        Ok(Self { network, first_block, used: used.collect::<Result<_, Error>>()? })
+        Ok(Self {
+            network,
+            first_block,
+            used: used.collect::<Result<_, Error>>()?,
+        })
     }
 
     /// How many are taken.
@@ -62,7 +66,11 @@ mod tests {
     fn the_lowest_free_address_is_given_and_never_one_of_the_first_network() {
         let (network, first_block) = place(Path::new("/var/lib/reeve/local"));
         assert_ne!(network, 0);
-        let mut addresses = Addresses { network, first_block, used: std::collections::HashSet::new() };
+        let mut addresses = Addresses {
+            network,
+            first_block,
+            used: std::collections::HashSet::new(),
+        };
         let first = addresses.lowest_free().expect("free");
         let second = addresses.lowest_free().expect("free");
         assert_eq!((first.octets()[3], second.octets()[3]), (1, 2));

@@ -19,20 +19,19 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind as IoErrorKind, Write};
 use std::net::Ipv4Addr;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
-use serde::{Deserialize, Serialize};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::failed;
 use super::process::Identity;
 use crate::error::Error;
 use crate::machines::{Launch, check_token, hostname_of, tags_of};
 
-const REMEMBER_RELEASED: Duration = Duration::from_secs(24 * 3600);
+const REMEMBER_RELEASED_SECONDS: i64 = 24 * 3600;
 
 /// What a machine is and what is wished of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -164,7 +163,9 @@ impl Root {
     /// Notes that a process is about to be started; until it is recorded, it has to be looked for.
     pub(super) fn begin_spawn(&self, token: &str) -> Result<(), Error> {
         let path = self.machine(token).join("spawning");
-        File::create(&path).map(|_| ()).map_err(|error| failed("write", &path, &error))
+        File::create(&path)
+            .map(|_| ())
+            .map_err(|error| failed("write", &path, &error))
     }
 
     /// Whether a process may have been started without being recorded.
@@ -221,11 +222,11 @@ impl Root {
 
     /// Forgets tokens that were released more than a day ago by the files' own times, and removes what a killed server
     /// left of folders it was removing. Whatever fails here is tried again with the next release.
-    pub(super) fn tidy(&self) {
+    pub(super) fn tidy(&self, now_us: i64) {
         let entries = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten();
+        let oldest = now_us / 1_000_000 - REMEMBER_RELEASED_SECONDS;
         for entry in entries(&self.path.join(".released")) {
-            let age = entry.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|at| at.elapsed().ok());
-            if age.is_some_and(|age| age > REMEMBER_RELEASED) {
+            if entry.metadata().is_ok_and(|metadata| metadata.mtime() < oldest) {
                 _ = fs::remove_file(entry.path());
             }
         }
@@ -246,7 +247,9 @@ fn lock_file(path: &Path) -> Result<File, Error> {
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
     match fs::read(path) {
-        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| failed("understand", path, &error)),
+        Ok(text) => serde_json::from_slice(&text)
+            .map(Some)
+            .map_err(|error| failed("understand", path, &error)),
         Err(error) if matches!(error.kind(), IoErrorKind::NotFound | IoErrorKind::NotADirectory) => Ok(None),
         Err(error) => Err(failed("read", path, &error)),
     }
@@ -261,7 +264,12 @@ fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), Error> {
 fn replace(path: &Path, text: &[u8]) -> Result<(), Error> {
     let new = path.with_extension("new");
     let write = || -> std::io::Result<()> {
-        let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new)?;
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(&new)?;
         file.write_all(text)?;
         fs::rename(&new, path)
     };

@@ -32,7 +32,9 @@ pub(super) fn run(inner: &Inner, launch: &Launch) -> Result<Machine, Error> {
         return spent(inner, &launch.token);
     };
     // Always the newest: the one of an earlier attempt may have expired before it was used.
-    inner.root.write_join_token(&launch.token, launch.boot.join_token.expose())?;
+    inner
+        .root
+        .write_join_token(&launch.token, launch.boot.join_token.expose())?;
     if record.wish == Wish::On && inner.root.process(&launch.token)?.is_none() {
         spawn(inner, &record)?;
     }
@@ -41,7 +43,12 @@ pub(super) fn run(inner: &Inner, launch: &Launch) -> Result<Machine, Error> {
 
 fn spent(inner: &Inner, token: &str) -> Result<Machine, Error> {
     let released = inner.root.released(token)?.map(|record| gone(&record, None));
-    released.ok_or_else(|| Error::new(ErrorKind::Failed, format!("the machine of token {token} was released meanwhile")))
+    released.ok_or_else(|| {
+        Error::new(
+            ErrorKind::Failed,
+            format!("the machine of token {token} was released meanwhile"),
+        )
+    })
 }
 
 /// Starts the process unless it is there without a record of it. The caller holds the machine's lock.
@@ -89,7 +96,11 @@ fn finish_release(inner: &Inner, token: &str) -> Result<Machine, Error> {
         Some(record) => record,
         None => return spent(inner, token),
     };
-    Ok(if state == State::Gone { gone(&record, None) } else { machine(&record, State::Releasing, None, Some(KILL_WAIT)) })
+    Ok(if state == State::Gone {
+        gone(&record, None)
+    } else {
+        machine(&record, State::Releasing, None, Some(KILL_WAIT))
+    })
 }
 
 fn shown(inner: &Inner, record: &Record) -> Result<Machine, Error> {
@@ -97,14 +108,27 @@ fn shown(inner: &Inner, record: &Record) -> Result<Machine, Error> {
     let alive = process.as_ref().is_some_and(Identity::alive);
     Ok(match (record.wish, process) {
         (Wish::On, Some(_)) if alive => machine(record, State::Running, None, None),
-        (Wish::On, Some(_)) => gone(record, Some("its process ended by itself; the log is kept until release")),
-        (Wish::On, None) => machine(record, State::Pending, Some("its launch was cut short; launch it again"), None),
+        (Wish::On, Some(_)) => gone(
+            record,
+            Some("its process ended by itself; the log is kept until release"),
+        ),
+        (Wish::On, None) => machine(
+            record,
+            State::Pending,
+            Some("its launch was cut short; launch it again"),
+            None,
+        ),
         (Wish::Off { since_us }, Some(process)) if alive => {
             let left = grace_left(inner, since_us);
             if left.is_zero() {
                 process.signal(Signal::KILL);
             }
-            machine(record, State::Stopping, None, Some(left.clamp(Duration::from_millis(10), Duration::from_millis(500))))
+            machine(
+                record,
+                State::Stopping,
+                None,
+                Some(left.clamp(Duration::from_millis(10), Duration::from_millis(500))),
+            )
         }
         (Wish::Off { .. }, _) => machine(record, State::Stopped, None, None),
         (Wish::Release, _) => machine(record, State::Releasing, None, Some(KILL_WAIT)),
@@ -124,7 +148,9 @@ pub(super) fn stop(inner: &Inner, token: &str) -> Result<State, Error> {
         if shown(inner, &record)?.state == State::Gone {
             return Err(missing(token));
         }
-        record.wish = Wish::Off { since_us: inner.clock.now_us() };
+        record.wish = Wish::Off {
+            since_us: inner.clock.now_us(),
+        };
         inner.root.write_record(&record)?;
         if let Some(process) = running(inner, token)? {
             process.signal(Signal::TERM);
@@ -138,7 +164,10 @@ pub(super) fn start(inner: &Inner, token: &str) -> Result<State, Error> {
     let (_lock, mut record) = held(inner, token)?;
     if let Wish::Off { .. } = record.wish {
         if running(inner, token)?.is_some_and(|process| process.alive()) {
-            return Err(Error::new(ErrorKind::Failed, format!("machine {token} is still stopping")));
+            return Err(Error::new(
+                ErrorKind::Failed,
+                format!("machine {token} is still stopping"),
+            ));
         }
         inner.root.forget_process(token)?;
         record.wish = Wish::On;
@@ -148,7 +177,11 @@ pub(super) fn start(inner: &Inner, token: &str) -> Result<State, Error> {
         spawn(inner, &record)?;
     }
     let state = shown(inner, &record)?.state;
-    if state == State::Gone { Err(missing(token)) } else { Ok(state) }
+    if state == State::Gone {
+        Err(missing(token))
+    } else {
+        Ok(state)
+    }
 }
 
 /// The process, also when its launch was cut short before it was written down.
@@ -177,7 +210,7 @@ fn missing(token: &str) -> Error {
 /// Kills all processes of these machines first, waits for them together, then removes the folders.
 /// No lock is held while waiting; the wish that was written down keeps everybody else from starting one again.
 pub(super) fn release(inner: &Inner, tokens: &[String]) -> Vec<Result<State, Error>> {
-    inner.root.tidy();
+    inner.root.tidy(inner.clock.now_us());
     let begun: Vec<_> = tokens.iter().map(|token| begin_release(inner, token)).collect();
     let there = tokens.iter().zip(&begun).filter(|(_, begun)| matches!(begun, Ok(true)));
     let living = kill(inner, there.map(|(token, _)| inner.root.machine(token)).collect());
@@ -191,8 +224,12 @@ pub(super) fn release(inner: &Inner, tokens: &[String]) -> Vec<Result<State, Err
 
 /// Writes the wish down and kills the process group; answers whether there was a machine.
 fn begin_release(inner: &Inner, token: &str) -> Result<bool, Error> {
-    let Some(_lock) = inner.root.lock_machine(token)? else { return Ok(false) };
-    let Some(mut record) = inner.root.record(token)? else { return Ok(false) };
+    let Some(_lock) = inner.root.lock_machine(token)? else {
+        return Ok(false);
+    };
+    let Some(mut record) = inner.root.record(token)? else {
+        return Ok(false);
+    };
     record.wish = Wish::Release;
     inner.root.write_record(&record)?;
     if let Some(process) = inner.root.process(token)? {
@@ -210,6 +247,10 @@ fn end_release(inner: &Inner, token: &str) -> Result<State, Error> {
 
 /// Kills whatever carries the mark of these folders, stragglers outside the process group too; answers those that
 /// still had a living process after a while.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "runs on a blocking thread; the kernel tells nobody that a group has ended"
+)]
 fn kill(inner: &Inner, folders: HashSet<PathBuf>) -> HashSet<PathBuf> {
     let mut living = folders;
     let mut waited = Duration::ZERO;

@@ -113,9 +113,18 @@ impl Local {
             quotas: false,
             settle: Duration::ZERO,
         };
-        let inner =
-            Inner { settings, root, catalogue: catalogue.clone(), clock, children: Mutex::new(Vec::new()) };
-        Ok(Self { capabilities, catalogue, inner: Arc::new(inner) })
+        let inner = Inner {
+            settings,
+            root,
+            catalogue: catalogue.clone(),
+            clock,
+            children: Mutex::new(Vec::new()),
+        };
+        Ok(Self {
+            capabilities,
+            catalogue,
+            inner: Arc::new(inner),
+        })
     }
 
     /// Where a machine keeps its files (`log`, `state/`), whether or not it exists.
@@ -135,7 +144,9 @@ impl Local {
             inner.reap();
             work(&inner)
         };
-        tokio::task::spawn_blocking(call).await.map_err(|error| Error::failed("call the local provider", &error))
+        tokio::task::spawn_blocking(call)
+            .await
+            .map_err(|error| Error::failed("call the local provider", &error))
     }
 
     fn each<'a, W>(&'a self, tokens: &'a [Token], work: W) -> BoxFuture<'a, Vec<Result<State, Error>>>
@@ -144,7 +155,9 @@ impl Local {
     {
         async move {
             let owned = tokens.to_vec();
-            let answers = self.blocking(move |inner| owned.iter().map(|token| work(inner, token)).collect()).await;
+            let answers = self
+                .blocking(move |inner| owned.iter().map(|token| work(inner, token)).collect())
+                .await;
             answers.unwrap_or_else(|error| tokens.iter().map(|_| Err(error.clone())).collect())
         }
         .boxed()
@@ -164,7 +177,10 @@ impl Inner {
 
     fn size(&self, launch: &Launch) -> Result<&Size, Error> {
         self.catalogue.get(&launch.size).ok_or_else(|| {
-            let message = format!("there is no machine size {} on this host; its size is `local`", launch.size);
+            let message = format!(
+                "there is no machine size {} on this host; its size is `local`",
+                launch.size
+            );
             Error::new(ErrorKind::Invalid, message)
         })
     }
@@ -173,7 +189,9 @@ impl Inner {
     fn launch(&self, launches: &[Launch]) -> Vec<Result<Machine, Error>> {
         let prepared = self.prepare(launches);
         let started = launches.iter().zip(prepared);
-        started.map(|(launch, prepared)| prepared.and_then(|()| machine::run(self, launch))).collect()
+        started
+            .map(|(launch, prepared)| prepared.and_then(|()| machine::run(self, launch)))
+            .collect()
     }
 
     fn prepare(&self, launches: &[Launch]) -> Vec<Result<(), Error>> {
@@ -219,7 +237,9 @@ impl Inner {
         tokens.sort_unstable();
         let mut page = Page::default();
         for token in tokens {
-            let Some(machine) = machine::look(self, &token)? else { continue };
+            let Some(machine) = machine::look(self, &token)? else {
+                continue;
+            };
             if page.machines.len() == limit.max(1) {
                 page.next = page.machines.last().map(|machine| machine.token.clone());
                 break;
@@ -241,8 +261,16 @@ impl Machines for Local {
 
     /// The size of the pool: as many cores as the most machines would claim.
     fn quota<'a>(&'a self, _region: &'a str) -> BoxFuture<'a, Result<Quota, Error>> {
-        let widest = self.catalogue.sizes().iter().map(|size| u64::from(size.quota_vcpus)).max().unwrap_or(1);
-        let cores = widest.saturating_mul(self.inner.settings.machines_max).min(i32::MAX as u64);
+        let widest = self
+            .catalogue
+            .sizes()
+            .iter()
+            .map(|size| u64::from(size.quota_vcpus))
+            .max()
+            .unwrap_or(1);
+        let cores = widest
+            .saturating_mul(self.inner.settings.machines_max)
+            .min(i32::MAX as u64);
         let families = self.catalogue.sizes().iter().map(|size| (size.family.clone(), cores));
         let quota = Quota {
             regional_cores: cores,

@@ -20,19 +20,32 @@ const SIZE: &str = "Standard_F4s_v2";
 fn cloud(settings: Settings) -> Harness {
     let clock = Arc::new(ManualClock::new(1_700_000_000_000_000));
     let fake = Fake::in_memory(settings, Catalogue::builtin(), clock.clone()).expect("settings make sense");
-    Harness { machines: Box::new(fake), clock: Some(clock), size: SIZE, folder: None }
+    Harness {
+        machines: Box::new(fake),
+        clock: Some(clock),
+        size: SIZE,
+        folder: None,
+    }
 }
 
 fn journaled() -> Harness {
     let clock = Arc::new(ManualClock::new(1_700_000_000_000_000));
     let folder = Folder::new();
     let fake = Fake::open(folder.path(), Settings::default(), Catalogue::builtin(), clock.clone()).expect("opens");
-    Harness { machines: Box::new(fake), clock: Some(clock), size: SIZE, folder: Some(folder) }
+    Harness {
+        machines: Box::new(fake),
+        clock: Some(clock),
+        size: SIZE,
+        folder: Some(folder),
+    }
 }
 
 impl Harness {
     fn wait_ms(&self, milliseconds: u64) {
-        self.clock.as_ref().expect("the simulated cloud's clock is moved by hand").advance_ms(milliseconds);
+        self.clock
+            .as_ref()
+            .expect("the simulated cloud's clock is moved by hand")
+            .advance_ms(milliseconds);
     }
 
     async fn try_launch(&self, token: &str, change: impl FnOnce(&mut Launch)) -> Result<Machine, Error> {
@@ -105,9 +118,16 @@ async fn looking_again_when_told_to_shows_every_step_of_a_start() {
 async fn a_gpu_node_reports_its_gpus_and_says_that_it_is_simulated() {
     let harness = cloud(Settings::default());
     assert!(harness.machines.capabilities().simulated);
-    harness.try_launch("a", |launch| launch.size = "Standard_ND96isr_H100_v5".into()).await.expect("launched");
+    harness
+        .try_launch("a", |launch| launch.size = "Standard_ND96isr_H100_v5".into())
+        .await
+        .expect("launched");
     harness.wait_ms(4_000);
-    let guest = harness.describe("a").await.and_then(|machine| machine.guest).expect("up");
+    let guest = harness
+        .describe("a")
+        .await
+        .and_then(|machine| machine.guest)
+        .expect("up");
     let gpus = guest.facts["gpus"].as_array().expect("a list").clone();
     let uuids: HashSet<&str> = gpus.iter().filter_map(|gpu| gpu["uuid"].as_str()).collect();
     assert_eq!((gpus.len(), uuids.len()), (8, 8));
@@ -136,7 +156,10 @@ async fn a_stock_out_is_of_one_size_and_zone_and_ends() {
     let zone = |launch: &mut Launch| launch.zone = Some("1".into());
     assert_eq!(kind(harness.try_launch("hc", hc).await), Some(ErrorKind::OutOfCapacity));
     assert_eq!(kind(harness.try_launch("one", zone).await), None);
-    assert_eq!(kind(harness.try_launch("two", zone).await), Some(ErrorKind::OutOfCapacity));
+    assert_eq!(
+        kind(harness.try_launch("two", zone).await),
+        Some(ErrorKind::OutOfCapacity)
+    );
     assert_eq!(kind(harness.try_launch("elsewhere", |_| ()).await), None);
     harness.release("one").await.expect("released");
     harness.reaches("one", State::Gone).await;
@@ -158,25 +181,49 @@ async fn quota_is_by_family_region_and_spot_and_counts_what_others_use() {
         },
         ..Limits::default()
     };
-    let harness = cloud(Settings { quota: limits, ..Settings::default() });
+    let harness = cloud(Settings {
+        quota: limits,
+        ..Settings::default()
+    });
     let spot = |launch: &mut Launch| launch.spot = true;
     let general = |launch: &mut Launch| launch.size = "Standard_D4s_v5".into();
     let away = |launch: &mut Launch| launch.region = "elsewhere".into();
     assert_eq!(kind(harness.try_launch("f1", |_| ()).await), None);
     assert_eq!(kind(harness.try_launch("f2", |_| ()).await), None);
-    assert_eq!(kind(harness.try_launch("f3", |_| ()).await), Some(ErrorKind::QuotaExceeded), "family");
+    assert_eq!(
+        kind(harness.try_launch("f3", |_| ()).await),
+        Some(ErrorKind::QuotaExceeded),
+        "family"
+    );
     assert_eq!(kind(harness.try_launch("d1", general).await), None);
     assert_eq!(kind(harness.try_launch("d2", general).await), None);
-    assert_eq!(kind(harness.try_launch("d3", general).await), Some(ErrorKind::QuotaExceeded), "region");
+    assert_eq!(
+        kind(harness.try_launch("d3", general).await),
+        Some(ErrorKind::QuotaExceeded),
+        "region"
+    );
     assert_eq!(kind(harness.try_launch("s1", spot).await), None);
-    assert_eq!(kind(harness.try_launch("s2", spot).await), Some(ErrorKind::QuotaExceeded), "spot");
+    assert_eq!(
+        kind(harness.try_launch("s2", spot).await),
+        Some(ErrorKind::QuotaExceeded),
+        "spot"
+    );
     assert_eq!(kind(harness.try_launch("away", away).await), None);
     let quota = harness.machines.quota("local").await.expect("known");
-    assert_eq!((quota.regional_cores, quota.used_by_others.regional_cores), (20, 4), "ours are not counted twice");
+    assert_eq!(
+        (quota.regional_cores, quota.used_by_others.regional_cores),
+        (20, 4),
+        "ours are not counted twice"
+    );
 
     // A stopped machine gives its cores back and has to find them again.
     harness.reaches("f1", State::Running).await;
-    harness.machines.stop(&["f1".to_owned()]).await.remove(0).expect("stopped");
+    harness
+        .machines
+        .stop(&["f1".to_owned()])
+        .await
+        .remove(0)
+        .expect("stopped");
     harness.reaches("f1", State::Stopped).await;
     assert_eq!(kind(harness.try_launch("f3", |_| ()).await), None);
     let started = harness.machines.start(&["f1".to_owned()]).await.remove(0);
@@ -187,17 +234,27 @@ async fn quota_is_by_family_region_and_spot_and_counts_what_others_use() {
 async fn a_spot_machine_is_not_sold_below_its_price() {
     let harness = cloud(Settings::default());
     let cheap = |launch: &mut Launch| (launch.spot, launch.max_price) = (true, Some(0.001));
-    assert_eq!(kind(harness.try_launch("a", cheap).await), Some(ErrorKind::OutOfCapacity));
+    assert_eq!(
+        kind(harness.try_launch("a", cheap).await),
+        Some(ErrorKind::OutOfCapacity)
+    );
     let dear = |launch: &mut Launch| (launch.spot, launch.max_price) = (true, Some(1.0));
     assert_eq!(kind(harness.try_launch("a", dear).await), None);
 }
 
 #[tokio::test]
 async fn too_many_calls_are_throttled_until_the_time_it_says_and_change_nothing() {
-    let harness = cloud(Settings { calls_per_second: Some(1.0), calls_burst: 2.0, ..Settings::default() });
+    let harness = cloud(Settings {
+        calls_per_second: Some(1.0),
+        calls_burst: 2.0,
+        ..Settings::default()
+    });
     harness.launched(&["a", "b", "c"]).await;
     harness.launched(&["d"]).await;
-    let throttled = harness.machines.launch(&[harness.launch("e"), harness.launch("f")]).await;
+    let throttled = harness
+        .machines
+        .launch(&[harness.launch("e"), harness.launch("f")])
+        .await;
     let Some(ErrorKind::Throttled { retry_after }) = throttled[1].as_ref().err().map(|error| error.kind) else {
         panic!("not throttled: {throttled:?}");
     };
@@ -208,7 +265,11 @@ async fn too_many_calls_are_throttled_until_the_time_it_says_and_change_nothing(
 
 #[tokio::test]
 async fn a_lost_answer_is_found_again_by_token() {
-    let harness = cloud(Settings { seed: 3, lost_replies: 0.5, ..Settings::default() });
+    let harness = cloud(Settings {
+        seed: 3,
+        lost_replies: 0.5,
+        ..Settings::default()
+    });
     let (mut lost, mut answered) = (0, 0);
     for number in 0..50 {
         let token = format!("token-{number}");
@@ -229,23 +290,43 @@ async fn a_lost_answer_is_found_again_by_token() {
 
 #[tokio::test]
 async fn a_late_launch_appears_within_the_settling_time_even_after_a_release() {
-    let harness = cloud(Settings { late_replies: 1.0, late_by_ms: Span(2_000, 2_000), ..Settings::default() });
+    let harness = cloud(Settings {
+        late_replies: 1.0,
+        late_by_ms: Span(2_000, 2_000),
+        ..Settings::default()
+    });
     assert_eq!(kind(harness.try_launch("a", |_| ()).await), Some(ErrorKind::Unanswered));
     let settle = harness.machines.capabilities().settle;
     assert_eq!(settle, Duration::from_secs(2));
-    assert_eq!(kind(harness.machines.describe(&["a".to_owned()]).await), Some(ErrorKind::Unanswered));
+    assert_eq!(
+        kind(harness.machines.describe(&["a".to_owned()]).await),
+        Some(ErrorKind::Unanswered)
+    );
 
     // With a cloud that answers again, the same story end to end.
     let folder = Folder::new();
     let clock = Arc::new(ManualClock::new(1_000_000));
     let open = |settings| Fake::open(folder.path(), settings, Catalogue::builtin(), clock.clone()).expect("opens");
-    let late = open(Settings { late_replies: 1.0, late_by_ms: Span(2_000, 2_000), ..Settings::default() });
+    let late = open(Settings {
+        late_replies: 1.0,
+        late_by_ms: Span(2_000, 2_000),
+        ..Settings::default()
+    });
     let well = open(Settings::default());
     let both = [launch("a", SIZE), launch("b", SIZE)];
-    assert!(late.launch(&both).await.into_iter().all(|answer| kind(answer) == Some(ErrorKind::Unanswered)));
+    assert!(
+        late.launch(&both)
+            .await
+            .into_iter()
+            .all(|answer| kind(answer) == Some(ErrorKind::Unanswered))
+    );
     assert_eq!(describe(&well, "a").await, None);
     assert_eq!(well.release(&["a".to_owned()]).await, [Ok(State::Gone)]);
-    let again = well.launch(&both[1..]).await.remove(0).expect("arrives with the second request");
+    let again = well
+        .launch(&both[1..])
+        .await
+        .remove(0)
+        .expect("arrives with the second request");
     clock.advance_ms(2_000);
     let seen = describe(&well, "a").await.expect("a machine nobody wants any more");
     assert_eq!(seen.state, State::Pending);
@@ -255,7 +336,11 @@ async fn a_late_launch_appears_within_the_settling_time_even_after_a_release() {
 
 #[tokio::test]
 async fn the_list_lags_behind_launches_and_releases() {
-    let harness = cloud(Settings { list_lag_ms: 1_500, release_delay_ms: Span(0, 0), ..Settings::default() });
+    let harness = cloud(Settings {
+        list_lag_ms: 1_500,
+        release_delay_ms: Span(0, 0),
+        ..Settings::default()
+    });
     harness.launched(&["a"]).await;
     assert!(harness.listed().await.is_empty());
     assert!(harness.describe("a").await.is_some());
@@ -269,17 +354,29 @@ async fn the_list_lags_behind_launches_and_releases() {
 
 #[tokio::test]
 async fn only_spot_machines_are_evicted_and_the_vanished_leave_no_trace() {
-    let harness = cloud(Settings { evictions_per_hour: 1000.0, ..Settings::default() });
-    harness.try_launch("spot", |launch| launch.spot = true).await.expect("launched");
+    let harness = cloud(Settings {
+        evictions_per_hour: 1000.0,
+        ..Settings::default()
+    });
+    harness
+        .try_launch("spot", |launch| launch.spot = true)
+        .await
+        .expect("launched");
     harness.launched(&["regular"]).await;
     harness.wait_ms(3_600_000);
     let evicted = harness.describe("spot").await.expect("still known");
     assert_eq!(evicted.state, State::Evicted);
     assert!(evicted.reason.is_some());
-    assert_eq!(harness.describe("regular").await.map(|machine| machine.state), Some(State::Running));
+    assert_eq!(
+        harness.describe("regular").await.map(|machine| machine.state),
+        Some(State::Running)
+    );
     assert_eq!(harness.release("spot").await, Ok(State::Gone));
 
-    let harness = cloud(Settings { vanishings_per_hour: 1000.0, ..Settings::default() });
+    let harness = cloud(Settings {
+        vanishings_per_hour: 1000.0,
+        ..Settings::default()
+    });
     harness.launched(&["a"]).await;
     harness.wait_ms(3_600_000);
     assert_eq!(harness.describe("a").await, None);
@@ -290,14 +387,24 @@ async fn only_spot_machines_are_evicted_and_the_vanished_leave_no_trace() {
 
 #[tokio::test]
 async fn launches_and_initialisations_that_fail_say_so() {
-    let harness = cloud(Settings { launch_failures: 1.0, ..Settings::default() });
+    let harness = cloud(Settings {
+        launch_failures: 1.0,
+        ..Settings::default()
+    });
     harness.launched(&["a"]).await;
     let gone = harness.reaches("a", State::Gone).await.expect("still known");
     assert!(gone.reason.is_some_and(|reason| reason.contains("launch failed")));
-    let harness = cloud(Settings { init_failures: 1.0, ..Settings::default() });
+    let harness = cloud(Settings {
+        init_failures: 1.0,
+        ..Settings::default()
+    });
     harness.launched(&["a"]).await;
     harness.wait_ms(4_000);
-    let guest = harness.describe("a").await.and_then(|machine| machine.guest).expect("up");
+    let guest = harness
+        .describe("a")
+        .await
+        .and_then(|machine| machine.guest)
+        .expect("up");
     assert!(matches!(guest.init, Init::Failed(_)));
 }
 
@@ -312,12 +419,28 @@ async fn a_stop_that_is_delivered_twice_strikes_a_machine_that_was_started_again
     let harness = cloud(settings);
     harness.launched(&["a"]).await;
     harness.reaches("a", State::Running).await;
-    harness.machines.stop(&["a".to_owned()]).await.remove(0).expect("stopped");
-    harness.machines.start(&["a".to_owned()]).await.remove(0).expect("started");
+    harness
+        .machines
+        .stop(&["a".to_owned()])
+        .await
+        .remove(0)
+        .expect("stopped");
+    harness
+        .machines
+        .start(&["a".to_owned()])
+        .await
+        .remove(0)
+        .expect("started");
     harness.wait_ms(10_000);
-    assert_eq!(harness.describe("a").await.map(|machine| machine.state), Some(State::Running));
+    assert_eq!(
+        harness.describe("a").await.map(|machine| machine.state),
+        Some(State::Running)
+    );
     harness.wait_ms(49_999);
-    assert_eq!(harness.describe("a").await.map(|machine| machine.state), Some(State::Running));
+    assert_eq!(
+        harness.describe("a").await.map(|machine| machine.state),
+        Some(State::Running)
+    );
     let hint = harness.describe("a").await.and_then(|machine| machine.check_after);
     assert!(hint.is_some_and(|hint| hint <= Duration::from_millis(1)), "{hint:?}");
 }
@@ -325,9 +448,18 @@ async fn a_stop_that_is_delivered_twice_strikes_a_machine_that_was_started_again
 #[tokio::test]
 async fn settings_that_make_no_sense_are_refused() {
     for settings in [
-        Settings { lost_replies: 1.5, ..Settings::default() },
-        Settings { boot_delay_ms: Span(2, 1), ..Settings::default() },
-        Settings { calls_per_second: Some(0.0), ..Settings::default() },
+        Settings {
+            lost_replies: 1.5,
+            ..Settings::default()
+        },
+        Settings {
+            boot_delay_ms: Span(2, 1),
+            ..Settings::default()
+        },
+        Settings {
+            calls_per_second: Some(0.0),
+            ..Settings::default()
+        },
     ] {
         let refused = Fake::in_memory(settings, Catalogue::builtin(), Arc::new(SystemClock));
         assert_eq!(kind(refused), Some(ErrorKind::Invalid));
@@ -364,11 +496,17 @@ async fn two_servers_on_one_journal_see_one_world() {
     let mut addresses = HashSet::new();
     for (first, second) in first.into_iter().zip(second) {
         let (first, second) = (first.expect("launched"), second.expect("launched"));
-        assert_eq!((&first.token, &first.id, first.address), (&second.token, &second.id, second.address));
+        assert_eq!(
+            (&first.token, &first.id, first.address),
+            (&second.token, &second.id, second.address)
+        );
         assert!(addresses.insert(first.address));
     }
     two.release(&["token-3".to_owned()]).await.remove(0).expect("released");
-    assert_eq!(describe(&one, "token-3").await.map(|machine| machine.state), Some(State::Releasing));
+    assert_eq!(
+        describe(&one, "token-3").await.map(|machine| machine.state),
+        Some(State::Releasing)
+    );
 }
 
 #[tokio::test]
@@ -379,7 +517,10 @@ async fn a_journal_torn_at_any_byte_keeps_every_whole_call() {
         fake.launch(&[launch(token, SIZE)]).await.remove(0).expect("launched");
     }
     let whole = fs::read(folder.path().join("journal.jsonl")).expect("readable");
-    let ends: Vec<usize> = (0..whole.len()).filter(|index| whole[*index] == b'\n').map(|index| index + 1).collect();
+    let ends: Vec<usize> = (0..whole.len())
+        .filter(|index| whole[*index] == b'\n')
+        .map(|index| index + 1)
+        .collect();
     assert_eq!(ends.len(), 3, "the first call also begins the world");
     for cut in 0..=whole.len() {
         let torn = Folder::new();
@@ -388,7 +529,10 @@ async fn a_journal_torn_at_any_byte_keeps_every_whole_call() {
         let kept = fake.list(None, 10).await.expect("listed").machines.len();
         assert_eq!(kept, ends.iter().filter(|end| **end <= cut).count(), "cut at {cut}");
         fake.launch(&[launch("after", SIZE)]).await.remove(0).expect("goes on");
-        assert_eq!(open(torn.path()).list(None, 10).await.expect("listed").machines.len(), kept + 1);
+        assert_eq!(
+            open(torn.path()).list(None, 10).await.expect("listed").machines.len(),
+            kept + 1
+        );
     }
 }
 
@@ -405,9 +549,15 @@ async fn a_journal_that_is_not_ours_is_refused_and_left_alone() {
 const CHILD_FOLDER: &str = "REEVE_TEST_FAKE_FOLDER";
 
 /// Only does something as the child process of the test below: launches and says so until it is killed.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the only way to tell a child process of the test runner its folder"
+)]
 #[tokio::test]
 async fn a_child_launches_until_it_is_killed() {
-    let Some(folder) = std::env::var_os(CHILD_FOLDER) else { return };
+    let Some(folder) = std::env::var_os(CHILD_FOLDER) else {
+        return;
+    };
     let fake = open(Path::new(&folder));
     for number in 0.. {
         let token = format!("child-{}-{number}", std::process::id());
@@ -430,9 +580,13 @@ async fn servers_killed_at_any_moment_lose_nothing_they_acknowledged() {
                 .expect("started")
         };
         let mut children = [start(), start()];
-        let mut readers = children.each_mut().map(|child| BufReader::new(child.stdout.take().expect("piped")).lines());
+        let mut readers = children
+            .each_mut()
+            .map(|child| BufReader::new(child.stdout.take().expect("piped")).lines());
         let mut read = |reader: &mut dyn Iterator<Item = std::io::Result<String>>, most: usize| {
-            let tokens = reader.map_while(Result::ok).filter_map(|line| Some(line.strip_prefix("launched ")?.to_owned()));
+            let tokens = reader
+                .map_while(Result::ok)
+                .filter_map(|line| Some(line.strip_prefix("launched ")?.to_owned()));
             acknowledged.extend(tokens.take(most));
         };
         read(&mut readers[round % 2], 20 + 7 * round);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -46,7 +46,12 @@ fn open(binary: &Path, folder: &Path) -> Local {
 fn harness_of(binary: &Path) -> Harness {
     let folder = Folder::new();
     let machines = Box::new(open(binary, folder.path()));
-    Harness { machines, clock: None, size: "local", folder: Some(folder) }
+    Harness {
+        machines,
+        clock: None,
+        size: "local",
+        folder: Some(folder),
+    }
 }
 
 fn harness() -> Harness {
@@ -54,7 +59,13 @@ fn harness() -> Harness {
 }
 
 fn place(harness: &Harness) -> PathBuf {
-    harness.folder.as_ref().expect("local machines have a folder").path().canonicalize().expect("there")
+    harness
+        .folder
+        .as_ref()
+        .expect("local machines have a folder")
+        .path()
+        .canonicalize()
+        .expect("there")
 }
 
 /// Living processes that belong to a machine's folder.
@@ -64,9 +75,23 @@ fn processes(folder: &Path) -> Vec<i32> {
     let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     let ours = ids.filter(|pid| {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|entry| entry == mark.as_bytes())
+        environment
+            .split(|byte| *byte == 0)
+            .any(|entry| entry == mark.as_bytes())
     });
     ours.collect()
+}
+
+/// The machine's one process, once the program it starts with has made way for the one that stays: in between a
+/// process shows no environment.
+fn only_process(folder: &Path) -> i32 {
+    let settled = |pid: i32| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|text| text.starts_with(b"sleep"));
+    eventually("the stand-in has become a sleep", || {
+        processes(folder).into_iter().any(settled)
+    });
+    let processes = processes(folder);
+    assert_eq!(processes.len(), 1, "{processes:?}");
+    processes[0]
 }
 
 fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
@@ -78,7 +103,10 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 fn kill(pid: i32) {
-    let status = Command::new("kill").args(["-9", &pid.to_string()]).status().expect("kill runs");
+    let status = Command::new("kill")
+        .args(["-9", &pid.to_string()])
+        .status()
+        .expect("kill runs");
     assert!(status.success());
 }
 
@@ -103,7 +131,10 @@ async fn the_agent_is_started_with_what_it_needs_and_the_token_only_in_a_file() 
     assert_eq!(log(), expected);
     let token = fs::metadata(folder.join("join-token")).expect("there");
     assert_eq!(token.permissions().mode() & 0o777, 0o600);
-    assert_eq!(fs::read_to_string(folder.join("join-token")).expect("readable"), "join-me-quietly");
+    assert_eq!(
+        fs::read_to_string(folder.join("join-token")).expect("readable"),
+        "join-me-quietly"
+    );
     assert_eq!(address.octets()[0], 127);
     assert_ne!(address.octets()[1], 0);
     harness.finish().await;
@@ -113,11 +144,16 @@ async fn the_agent_is_started_with_what_it_needs_and_the_token_only_in_a_file() 
 async fn a_machine_does_not_inherit_the_servers_environment() {
     let harness = harness();
     harness.launched(&["a"]).await;
-    let pid = processes(&place(&harness).join("a"))[0];
+    let pid = only_process(&place(&harness).join("a"));
     let environment = fs::read_to_string(format!("/proc/{pid}/environ")).expect("readable");
-    let names = environment.split_terminator('\0').filter_map(|entry| entry.split('=').next());
+    let names = environment
+        .split_terminator('\0')
+        .filter_map(|entry| entry.split('=').next());
     // A shell adds its own; what cargo gave this test must not be there.
-    assert!(names.into_iter().all(|name| !name.starts_with("CARGO")), "{environment}");
+    assert!(
+        names.into_iter().all(|name| !name.starts_with("CARGO")),
+        "{environment}"
+    );
     harness.finish().await;
 }
 
@@ -138,7 +174,7 @@ async fn a_process_that_dies_is_gone_with_a_reason_and_keeps_log_and_address_unt
     let harness = harness();
     let first = harness.launched(&["a", "b"]).await.remove(0);
     let folder = place(&harness).join("a");
-    kill(processes(&folder)[0]);
+    kill(only_process(&folder));
     let gone = harness.reaches("a", State::Gone).await.expect("still known");
     assert!(gone.reason.is_some_and(|reason| reason.contains("ended by itself")));
     assert!(folder.join("log").exists());
@@ -151,19 +187,47 @@ async fn a_process_that_dies_is_gone_with_a_reason_and_keeps_log_and_address_unt
     harness.finish().await;
 }
 
+/// A process that is none of ours. Ids are not used again within one tick of the clock, so it has another start time.
+fn stranger_started_after(ticks: u64) -> Child {
+    loop {
+        let mut stranger = Command::new("sleep")
+            .arg("60")
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("started");
+        let stat = fs::read_to_string(format!("/proc/{}/stat", stranger.id())).expect("there");
+        let started = stat
+            .rsplit(')')
+            .next()
+            .and_then(|rest| rest.split_whitespace().nth(19))
+            .map(str::to_owned);
+        if started
+            .and_then(|text| text.parse().ok())
+            .is_some_and(|started: u64| started > ticks)
+        {
+            return stranger;
+        }
+        stranger.kill().expect("killed");
+        stranger.wait().expect("reaped");
+    }
+}
+
 #[tokio::test]
 async fn a_process_id_that_was_used_again_is_left_alone() {
     let harness = harness();
     harness.launched(&["a"]).await;
     let folder = place(&harness).join("a");
-    kill(processes(&folder)[0]);
+    kill(only_process(&folder));
     harness.reaches("a", State::Gone).await;
-    let mut stranger = Command::new("sleep").arg("60").stdin(Stdio::null()).spawn().expect("started");
     let record = fs::read_to_string(folder.join("process.json")).expect("there");
     let mut record: serde_json::Value = serde_json::from_str(&record).expect("JSON");
+    let mut stranger = stranger_started_after(record["start_ticks"].as_u64().expect("a number"));
     record["pid"] = stranger.id().into();
     fs::write(folder.join("process.json"), record.to_string()).expect("written");
-    assert_eq!(harness.describe("a").await.map(|machine| machine.state), Some(State::Gone));
+    assert_eq!(
+        harness.describe("a").await.map(|machine| machine.state),
+        Some(State::Gone)
+    );
     let stopped = harness.machines.stop(&["a".to_owned()]).await.remove(0);
     assert_eq!(stopped.map_err(|error| error.kind), Err(ErrorKind::NotFound));
     assert_eq!(harness.machines.release(&["a".to_owned()]).await, [Ok(State::Gone)]);
@@ -190,11 +254,11 @@ async fn a_launch_cut_short_after_the_start_finds_its_process_again() {
     let harness = harness();
     harness.launched(&["a"]).await;
     let folder = place(&harness).join("a");
-    let before = processes(&folder);
+    let before = only_process(&folder);
     fs::remove_file(folder.join("process.json")).expect("forgotten");
     let machine = harness.launched(&["a"]).await.remove(0);
     assert_eq!(machine.state, State::Running);
-    assert_eq!(processes(&folder), before);
+    assert_eq!(only_process(&folder), before);
     harness.finish().await;
 }
 
@@ -202,7 +266,9 @@ async fn a_launch_cut_short_after_the_start_finds_its_process_again() {
 async fn two_servers_racing_for_one_folder_start_one_process_for_each_token() {
     let harness = harness();
     let other = open(&programs().obedient, harness.folder.as_ref().expect("has one").path());
-    let launches: Vec<Launch> = (0..20).map(|number| launch(&format!("race-{number}"), "local")).collect();
+    let launches: Vec<Launch> = (0..20)
+        .map(|number| launch(&format!("race-{number}"), "local"))
+        .collect();
     let backwards: Vec<Launch> = launches.iter().rev().cloned().collect();
     let (one, two) = tokio::join!(harness.machines.launch(&launches), other.launch(&backwards));
     let mut addresses = std::collections::HashSet::new();
@@ -210,7 +276,7 @@ async fn two_servers_racing_for_one_folder_start_one_process_for_each_token() {
         let (one, two) = (one.expect("launched"), two.expect("launched"));
         assert_eq!((&one.token, one.address), (&two.token, two.address));
         assert!(addresses.insert(one.address), "{:?} twice", one.address);
-        assert_eq!(processes(&place(&harness).join(&one.token)).len(), 1, "{}", one.token);
+        only_process(&place(&harness).join(&one.token));
     }
     harness.finish().await;
 }
@@ -219,13 +285,21 @@ async fn two_servers_racing_for_one_folder_start_one_process_for_each_token() {
 async fn two_servers_racing_to_release_and_launch_leave_nothing_behind() {
     let harness = harness();
     let other = open(&programs().obedient, harness.folder.as_ref().expect("has one").path());
-    let launches: Vec<Launch> = (0..10).map(|number| launch(&format!("race-{number}"), "local")).collect();
+    let launches: Vec<Launch> = (0..10)
+        .map(|number| launch(&format!("race-{number}"), "local"))
+        .collect();
     harness.machines.launch(&launches).await;
     let tokens: Vec<String> = launches.iter().map(|launch| launch.token.clone()).collect();
     let backwards: Vec<String> = tokens.iter().rev().cloned().collect();
-    let (one, two, three) =
-        tokio::join!(harness.machines.release(&tokens), other.release(&backwards), other.launch(&launches));
-    assert!(one.iter().chain(&two).all(|answer| *answer == Ok(State::Gone)), "{one:?} {two:?}");
+    let (one, two, three) = tokio::join!(
+        harness.machines.release(&tokens),
+        other.release(&backwards),
+        other.launch(&launches)
+    );
+    assert!(
+        one.iter().chain(&two).all(|answer| *answer == Ok(State::Gone)),
+        "{one:?} {two:?}"
+    );
     assert_eq!(three.len(), 10);
     for token in &tokens {
         assert_eq!(processes(&place(&harness).join(token)), Vec::<i32>::new(), "{token}");
@@ -236,12 +310,22 @@ async fn two_servers_racing_to_release_and_launch_leave_nothing_behind() {
 #[tokio::test]
 async fn a_process_that_ignores_the_polite_signal_is_killed_after_its_grace() {
     let folder = Folder::new();
-    let settings = LocalSettings { stop_grace_ms: 100, ..LocalSettings::new(&programs().stubborn, folder.path()) };
+    let settings = LocalSettings {
+        stop_grace_ms: 100,
+        ..LocalSettings::new(&programs().stubborn, folder.path())
+    };
     let machines = Box::new(Local::open(settings, Arc::new(SystemClock)).expect("opens"));
-    let harness = Harness { machines, clock: None, size: "local", folder: Some(folder) };
+    let harness = Harness {
+        machines,
+        clock: None,
+        size: "local",
+        folder: Some(folder),
+    };
     harness.launched(&["a"]).await;
     let log = place(&harness).join("a/log");
-    eventually("the trap is set", || fs::read_to_string(&log).is_ok_and(|text| text.contains("ready")));
+    eventually("the trap is set", || {
+        fs::read_to_string(&log).is_ok_and(|text| text.contains("ready"))
+    });
     assert_eq!(harness.machines.stop(&["a".to_owned()]).await, [Ok(State::Stopping)]);
     let stopping = harness.describe("a").await.expect("there");
     assert!(stopping.state == State::Stopped || stopping.check_after.is_some());
@@ -262,13 +346,27 @@ async fn release_kills_what_left_the_process_group_too() {
 #[tokio::test]
 async fn a_full_host_and_a_wish_for_spot_are_refused() {
     let folder = Folder::new();
-    let settings = LocalSettings { machines_max: 1, ..LocalSettings::new(&programs().obedient, folder.path()) };
+    let settings = LocalSettings {
+        machines_max: 1,
+        ..LocalSettings::new(&programs().obedient, folder.path())
+    };
     let machines = Box::new(Local::open(settings, Arc::new(SystemClock)).expect("opens"));
-    let harness = Harness { machines, clock: None, size: "local", folder: Some(folder) };
+    let harness = Harness {
+        machines,
+        clock: None,
+        size: "local",
+        folder: Some(folder),
+    };
     let mut spot = harness.launch("s");
     spot.spot = true;
-    let answers = harness.machines.launch(&[spot, harness.launch("a"), harness.launch("b")]).await;
-    let kinds: Vec<_> = answers.into_iter().map(|answer| answer.err().map(|error| error.kind)).collect();
+    let answers = harness
+        .machines
+        .launch(&[spot, harness.launch("a"), harness.launch("b")])
+        .await;
+    let kinds: Vec<_> = answers
+        .into_iter()
+        .map(|answer| answer.err().map(|error| error.kind))
+        .collect();
     assert_eq!(kinds, [Some(ErrorKind::Invalid), None, Some(ErrorKind::QuotaExceeded)]);
     harness.finish().await;
 }

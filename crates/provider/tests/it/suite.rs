@@ -44,7 +44,13 @@ fn tokens(tokens: &[&str]) -> Vec<String> {
 
 pub(crate) async fn machines_come_up_with_own_addresses_in_the_order_asked(harness: &Harness) {
     let launched = harness.launched(&["b", "a", "c"]).await;
-    assert_eq!(launched.iter().map(|machine| machine.token.as_str()).collect::<Vec<_>>(), ["b", "a", "c"]);
+    assert_eq!(
+        launched
+            .iter()
+            .map(|machine| machine.token.as_str())
+            .collect::<Vec<_>>(),
+        ["b", "a", "c"]
+    );
     let mut seen = HashSet::new();
     for token in ["a", "b", "c"] {
         let machine = harness.reaches(token, State::Running).await.expect("there");
@@ -65,7 +71,10 @@ pub(crate) async fn one_token_is_one_machine(harness: &Harness) {
     assert_eq!(twice[0].id, twice[1].id);
     let up = harness.reaches("a", State::Running).await.expect("there");
     let again = harness.launched(&["a"]).await.remove(0);
-    assert_eq!((again.id, again.address, again.state), (up.id, up.address, State::Running));
+    assert_eq!(
+        (again.id, again.address, again.state),
+        (up.id, up.address, State::Running)
+    );
     assert_eq!(harness.machines.list(None, 10).await.expect("listed").machines.len(), 1);
 }
 
@@ -105,7 +114,12 @@ pub(crate) async fn a_released_machine_is_gone_and_its_token_is_spent(harness: &
     let again = harness.launched(&["a"]).await.remove(0);
     assert_eq!((again.id, again.state, again.address), (id, State::Gone, None));
     assert_eq!(harness.machines.list(None, 10).await.expect("listed").machines, []);
-    let kind = harness.machines.start(&asked).await.remove(0).map_err(|error| error.kind);
+    let kind = harness
+        .machines
+        .start(&asked)
+        .await
+        .remove(0)
+        .map_err(|error| error.kind);
     assert_eq!(kind, Err(ErrorKind::NotFound));
 }
 
@@ -114,7 +128,10 @@ pub(crate) async fn orders_to_unknown_machines_are_not_found_but_releases_are_go
     harness.reaches("a", State::Running).await;
     let asked = tokens(&["nobody", "a"]);
     let stopped = harness.machines.stop(&asked).await;
-    assert_eq!(stopped[0].as_ref().map_err(|error| error.kind), Err(ErrorKind::NotFound));
+    assert_eq!(
+        stopped[0].as_ref().map_err(|error| error.kind),
+        Err(ErrorKind::NotFound)
+    );
     assert!(stopped[1].is_ok());
     let started = harness.machines.start(&asked[..1]).await.remove(0);
     assert_eq!(started.map_err(|error| error.kind), Err(ErrorKind::NotFound));
@@ -141,10 +158,18 @@ pub(crate) async fn list_shows_every_machine_once_whatever_the_page(harness: &Ha
 }
 
 pub(crate) async fn a_bad_request_does_not_spoil_the_batch(harness: &Harness) {
-    let mut requests = vec![harness.launch("a"), harness.launch("b"), harness.launch("../c"), harness.launch("d")];
+    let mut requests = vec![
+        harness.launch("a"),
+        harness.launch("b"),
+        harness.launch("../c"),
+        harness.launch("d"),
+    ];
     requests[1].size = "no-such-size".into();
     let answers = harness.machines.launch(&requests).await;
-    let kinds: Vec<_> = answers.iter().map(|answer| answer.as_ref().err().map(|error| error.kind)).collect();
+    let kinds: Vec<_> = answers
+        .iter()
+        .map(|answer| answer.as_ref().err().map(|error| error.kind))
+        .collect();
     assert_eq!(kinds, [None, Some(ErrorKind::Invalid), Some(ErrorKind::Invalid), None]);
 }
 
@@ -159,7 +184,11 @@ pub(crate) async fn empty_batches_are_fine(harness: &Harness) {
 pub(crate) async fn quota_has_an_entry_for_every_family(harness: &Harness) {
     let quota = harness.machines.quota("local").await.expect("known");
     for size in harness.machines.catalogue().sizes() {
-        assert!(quota.family_cores[&size.family] >= u64::from(size.quota_vcpus), "{}", size.name);
+        assert!(
+            quota.family_cores[&size.family] >= u64::from(size.quota_vcpus),
+            "{}",
+            size.name
+        );
     }
     assert!(quota.regional_cores > 0 && quota.regional_cores < 1 << 31);
 }

@@ -43,7 +43,10 @@ impl Harness {
 
     /// Waits until the machine is in this state; unknown counts as gone.
     pub(crate) async fn reaches(&self, token: &str, state: State) -> Option<Machine> {
-        self.until(token, |machine| machine.map_or(State::Gone, |machine| machine.state) == state).await
+        self.until(token, |machine| {
+            machine.map_or(State::Gone, |machine| machine.state) == state
+        })
+        .await
     }
 
     /// Waits until what is known of the machine satisfies `holds`.
@@ -54,7 +57,10 @@ impl Harness {
             if holds(seen.as_ref()) {
                 return seen;
             }
-            assert!(begun.elapsed() < Duration::from_secs(20), "waited too long; last seen: {seen:?}");
+            assert!(
+                begun.elapsed() < Duration::from_secs(20),
+                "waited too long; last seen: {seen:?}"
+            );
             self.step();
         }
     }
