@@ -327,6 +327,8 @@ async fn a_late_launch_appears_within_the_settling_time_even_after_a_release() {
         .await
         .remove(0)
         .expect("arrives with the second request");
+    assert_eq!(again.state, State::Pending);
+    assert_eq!(describe(&well, "b").await, Some(again.clone()), "it is there at once");
     clock.advance_ms(2_000);
     let seen = describe(&well, "a").await.expect("a machine nobody wants any more");
     assert_eq!(seen.state, State::Pending);
