@@ -2,8 +2,8 @@
 //! a folder and a process group.
 //!
 //! Nothing is held in memory. A machine is its folder; a server that starts anew, or a second one beside it, finds
-//! them all by reading. [`machine`] is one machine and the place to start reading; [`folder`] is what is on disk,
-//! [`process`] what runs, [`address`] who has which address.
+//! them all by reading. `machine` is one machine and the place to start reading; `folder` is what is on disk,
+//! `process` what runs, `address` who has which address.
 //!
 //! A process that ends by itself leaves a machine that is `Gone` with a reason; its folder, with the log, and its
 //! address stay until it is released.
