@@ -86,6 +86,7 @@ impl<'a> Session<'a> {
             self.adopt(goals).await;
         }
         loop {
+            self.work.settle().await;
             let (started, interval) = (Instant::now(), jitter(self.interval()));
             let beat = self.compose(interval.min(WAIT_MAX));
             let credential = self.identity.credential();

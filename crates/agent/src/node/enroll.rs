@@ -13,8 +13,8 @@ use super::state::Identity;
 use super::{Agent, Ended, Failure};
 use crate::Secret;
 
-/// Tries with `once` before the server counts as not reachable: about ten seconds.
-const TRIES_ONCE: u32 = 6;
+/// Tries with `once` before the server counts as not reachable: a few seconds.
+const TRIES_ONCE: u32 = 5;
 
 /// File with the saved membership.
 pub(super) const FILE: &str = "identity.json";

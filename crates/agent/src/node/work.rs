@@ -135,6 +135,15 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// Lets the scripts do what they can do without waiting, so that a beat composed now tells it.
+    pub(super) async fn settle(&mut self) {
+        tokio::select! {
+            biased;
+            () = drive(&mut self.running) => self.running = None,
+            () = std::future::ready(()) => {}
+        }
+    }
+
     /// Progress for a beat; what is returned no longer counts as new.
     pub(super) fn report(&mut self) -> Init {
         let progress = self.progress.borrow_and_update().clone();
