@@ -34,7 +34,7 @@ impl Sampler {
         Sample {
             at_us: now_us(),
             cpu_busy: self.cpu_busy(),
-            load_1m: LoadAverage::current().ok().map(|load| f64::from(load.one)),
+            load_1m: LoadAverage::current().ok().map(|load| hundredths(load.one)),
             memory_used_bytes: memory_used(),
             disk_used_bytes: disk
                 .as_ref()
@@ -73,6 +73,11 @@ fn busy_share(last: Ticks, now: Ticks) -> Option<f64> {
     let total = now.total.checked_sub(last.total).filter(|ticks| *ticks > 0)?;
     let busy = now.busy.checked_sub(last.busy)?;
     Some((busy as f64 / total as f64).clamp(0.0, 1.0))
+}
+
+/// The kernel prints two decimals; going through a narrower type must not invent more.
+fn hundredths(value: f32) -> f64 {
+    (f64::from(value) * 100.0).round() / 100.0
 }
 
 fn memory_used() -> Option<u64> {

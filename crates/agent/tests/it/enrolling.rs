@@ -178,6 +178,31 @@ async fn enrolling_once_beside_a_running_agent_reports_what_is() {
 }
 
 #[tokio::test]
+async fn a_running_agent_takes_over_the_credential_that_an_installer_got_beside_it() {
+    let (server, folder) = (Server::start(goals(1, Wish::Run, &[])), Folder::new());
+    let agent = Running::start(Config {
+        join_token: Secret::new("token-1"),
+        ..config(&server, &folder)
+    });
+    server.until("a beat", |seen| seen.last().map(|_| ())).await;
+    let installer = Config {
+        once: true,
+        join_token: Secret::new("token-2"),
+        ..config(&server, &folder)
+    };
+    assert!(matches!(run(installer).await, Ok(Ended::AlreadyEnrolled { .. })));
+    server.plan_beat(refusal("credential_revoked"));
+    let new = |(credential, _): &(String, _)| credential == "credential-2";
+    server
+        .until("a beat with the new credential", |seen| {
+            seen.beats.iter().any(new).then_some(())
+        })
+        .await;
+    assert_eq!(server.seen().enrolls.len(), 2, "the agent itself did not enroll again");
+    agent.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_machine_of_another_cluster_or_server_is_left_alone() {
     let (server, folder) = (Server::start(goals(1, Wish::Run, &[])), Folder::new());
     let once = Config {
