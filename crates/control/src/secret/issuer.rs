@@ -121,7 +121,9 @@ pub fn verify(
 ) -> Result<Outsider, OutsideError> {
     let header = header_of(token).ok_or(OutsideError::Malformed("its header cannot be read"))?;
     if !matches!(header.alg, Algorithm::RS256 | Algorithm::ES256 | Algorithm::EdDSA) {
-        return Err(OutsideError::Malformed("its algorithm is none of RS256, ES256 and EdDSA"));
+        return Err(OutsideError::Malformed(
+            "its algorithm is none of RS256, ES256 and EdDSA",
+        ));
     }
     let key = find_key(jwks, header.kid.as_deref(), header.alg).ok_or(OutsideError::UnknownKey)?;
     let claims: Value = checked_payload(token, &key, header.alg)?;
@@ -151,9 +153,17 @@ fn check_claims(claims: &Value, settings: &IssuerSettings, now_s: i64, leeway_s:
 }
 
 fn outsider(claims: &Value, settings: &IssuerSettings) -> Result<Outsider, OutsideError> {
-    let text = |claim: &str| claims[claim].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    let text = |claim: &str| {
+        claims[claim]
+            .as_str()
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned)
+    };
     let granted = texts(&claims[settings.roles_claim.as_str()]);
-    let mut roles: Vec<String> = granted.into_iter().filter_map(|role| settings.roles.get(role).cloned()).collect();
+    let mut roles: Vec<String> = granted
+        .into_iter()
+        .filter_map(|role| settings.roles.get(role).cloned())
+        .collect();
     roles.sort();
     roles.dedup();
     Ok(Outsider {
@@ -176,7 +186,12 @@ fn texts(claim: &Value) -> Vec<&str> {
 
 // Some issuers write times with a fraction.
 fn seconds(claim: &Value) -> Option<i64> {
-    claim.as_i64().or_else(|| claim.as_f64().filter(|number| number.is_finite()).map(|number| number as i64))
+    claim.as_i64().or_else(|| {
+        claim
+            .as_f64()
+            .filter(|number| number.is_finite())
+            .map(|number| number as i64)
+    })
 }
 
 /// The key with a kid for an algorithm. A token without a kid is taken only where there is no choice.
@@ -198,25 +213,34 @@ fn find_key(jwks: &Value, kid: Option<&str>, algorithm: Algorithm) -> Option<Dec
 fn fits(key: &Jwk, algorithm: Algorithm) -> bool {
     let bytes = |text: &str| base64_length(text);
     let (named, fits) = match (&key.algorithm, algorithm) {
-        (AlgorithmParameters::RSA(rsa), Algorithm::RS256) => {
-            (KeyAlgorithm::RS256, (256..=1024).contains(&bytes(&rsa.n)) && bytes(&rsa.e) <= 8)
-        }
+        (AlgorithmParameters::RSA(rsa), Algorithm::RS256) => (
+            KeyAlgorithm::RS256,
+            (256..=1024).contains(&bytes(&rsa.n)) && bytes(&rsa.e) <= 8,
+        ),
         (AlgorithmParameters::EllipticCurve(curve), Algorithm::ES256) => {
             let right = matches!(curve.curve, EllipticCurve::P256) && bytes(&curve.x) == 32 && bytes(&curve.y) == 32;
             (KeyAlgorithm::ES256, right)
         }
-        (AlgorithmParameters::OctetKeyPair(pair), Algorithm::EdDSA) => {
-            (KeyAlgorithm::EdDSA, matches!(pair.curve, EllipticCurve::Ed25519) && bytes(&pair.x) == 32)
-        }
+        (AlgorithmParameters::OctetKeyPair(pair), Algorithm::EdDSA) => (
+            KeyAlgorithm::EdDSA,
+            matches!(pair.curve, EllipticCurve::Ed25519) && bytes(&pair.x) == 32,
+        ),
         _ => return false,
     };
     let is_for_signing = !matches!(key.common.public_key_use, Some(PublicKeyUse::Encryption));
-    fits && is_for_signing && key.common.key_algorithm.as_ref().is_none_or(|algorithm| *algorithm == named)
+    fits && is_for_signing
+        && key
+            .common
+            .key_algorithm
+            .as_ref()
+            .is_none_or(|algorithm| *algorithm == named)
 }
 
 fn base64_length(text: &str) -> usize {
     use base64::Engine;
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).map_or(0, |bytes| bytes.len())
+    base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .decode(text)
+        .map_or(0, |bytes| bytes.len())
 }
 
 /// The trusted issuers with what is known of their keys. Cheap to ask while the keys are known; one fetch at a time each.
@@ -242,7 +266,8 @@ struct Known {
 impl Known {
     // A clock set back counts as "long ago", or nothing would be fetched until it caught up.
     fn may_try(&self, now_s: i64) -> bool {
-        self.tried_at.is_none_or(|tried| !(0..REFETCH_AT_MOST_EVERY_S).contains(&now_s.saturating_sub(tried)))
+        self.tried_at
+            .is_none_or(|tried| !(0..REFETCH_AT_MOST_EVERY_S).contains(&now_s.saturating_sub(tried)))
     }
 
     fn is_fresh(&self, now_s: i64) -> bool {
@@ -289,8 +314,15 @@ impl Trusted {
 impl Issuers {
     /// Trusts the given issuers, asking them with a client that has its TLS settings already.
     pub fn new(http: reqwest::Client, settings: Vec<IssuerSettings>) -> Self {
-        let trust = |settings| Trusted { settings, known: Mutex::default(), fetching: tokio::sync::Mutex::default() };
-        Self { http, trusted: settings.into_iter().map(trust).collect() }
+        let trust = |settings| Trusted {
+            settings,
+            known: Mutex::default(),
+            fetching: tokio::sync::Mutex::default(),
+        };
+        Self {
+            http,
+            trusted: settings.into_iter().map(trust).collect(),
+        }
     }
 
     /// Whether a text claims to be a token of a trusted issuer, which is to say: whether [`Issuers::verify`] should be
@@ -338,7 +370,11 @@ async fn fetch_keys(http: &reqwest::Client, settings: &IssuerSettings) -> Result
         None => discover(http, &settings.issuer).await?,
     };
     let keys = fetch_json(http, &address).await?;
-    if keys["keys"].is_array() { Ok(keys) } else { Err(format!("{address} answered something that is no key set")) }
+    if keys["keys"].is_array() {
+        Ok(keys)
+    } else {
+        Err(format!("{address} answered something that is no key set"))
+    }
 }
 
 async fn discover(http: &reqwest::Client, issuer: &str) -> Result<String, String> {
@@ -347,13 +383,19 @@ async fn discover(http: &reqwest::Client, issuer: &str) -> Result<String, String
     if document["issuer"].as_str() != Some(issuer) {
         return Err(format!("{address} describes another issuer"));
     }
-    document["jwks_uri"].as_str().map(str::to_owned).ok_or_else(|| format!("{address} names no key set"))
+    document["jwks_uri"]
+        .as_str()
+        .map(str::to_owned)
+        .ok_or_else(|| format!("{address} names no key set"))
 }
 
 async fn fetch_json(http: &reqwest::Client, address: &str) -> Result<Value, String> {
     let failed = |error: reqwest::Error| format!("{address}: {error}");
     let request = http.get(address).timeout(FETCH_TIMEOUT).send();
-    let mut response = request.await.and_then(reqwest::Response::error_for_status).map_err(failed)?;
+    let mut response = request
+        .await
+        .and_then(reqwest::Response::error_for_status)
+        .map_err(failed)?;
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
         if body.len() + chunk.len() > LONGEST_ANSWER {
@@ -363,3 +405,6 @@ async fn fetch_json(http: &reqwest::Client, address: &str) -> Result<Value, Stri
     }
     serde_json::from_slice(&body).map_err(|error| format!("{address} answered no JSON: {error}"))
 }
+
+#[cfg(test)]
+mod tests;

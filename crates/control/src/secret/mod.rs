@@ -29,6 +29,8 @@ pub(crate) fn random_bytes<const N: usize>() -> Result<[u8; N], NoRandomness> {
 }
 
 /// A text that must not reach a log: it prints as stars, and has to be asked for by name.
+///
+/// Equality takes longer the more two secrets have in common. What a stranger sent is compared by [`ServerKey::verify`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -152,16 +154,26 @@ fn message(kind: u8, purpose: &str, input: &str) -> Vec<u8> {
 pub(crate) fn to_hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let nibble = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let nibble = |byte: &u8| {
+        char::from(*byte)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     if !rest.is_empty() {
         return None;
     }
-    pairs.iter().map(|[high, low]| Some(nibble(high)? << 4 | nibble(low)?)).collect()
+    pairs
+        .iter()
+        .map(|[high, low]| Some(nibble(high)? << 4 | nibble(low)?))
+        .collect()
 }
 
 #[cfg(test)]
@@ -171,7 +183,10 @@ mod tests {
     #[test]
     fn a_secret_prints_as_stars_however_it_is_printed() {
         let secret = Secret::new("swordfish");
-        assert_eq!(format!("{secret} {secret:?} {:?}", Some(&secret)), "******** ******** Some(********)");
+        assert_eq!(
+            format!("{secret} {secret:?} {:?}", Some(&secret)),
+            "******** ******** Some(********)"
+        );
         assert_eq!(secret.expose(), "swordfish");
         let key = ServerKey::generate().unwrap();
         assert!(!format!("{key:?}").contains(key.to_base64().expose()));

@@ -35,7 +35,8 @@ pub enum PasswordError {
 pub fn hash(password: &str) -> Result<String, PasswordError> {
     check_length(password)?;
     let hash: Result<PasswordHash, Error> = Argon2::default().hash_password(password.as_bytes());
-    hash.map(|hash| hash.to_string()).map_err(|error| PasswordError::Hashing(error.to_string()))
+    hash.map(|hash| hash.to_string())
+        .map_err(|error| PasswordError::Hashing(error.to_string()))
 }
 
 /// Whether a password is the one that was hashed. `None`, for a user who does not exist or has no password, takes just as
@@ -76,7 +77,11 @@ pub fn generate() -> Result<Secret, NoRandomness> {
 static DUMMY: LazyLock<Result<String, PasswordError>> = LazyLock::new(|| hash("nobody has this password"));
 
 fn check_length(password: &str) -> Result<(), PasswordError> {
-    if password.len() > LONGEST { Err(PasswordError::TooLong) } else { Ok(()) }
+    if password.len() > LONGEST {
+        Err(PasswordError::TooLong)
+    } else {
+        Ok(())
+    }
 }
 
 fn compare(password: &str, stored: &str) -> Result<bool, PasswordError> {
@@ -115,8 +120,14 @@ mod tests {
         let long = "x".repeat(LONGEST + 1);
         assert_eq!(hash(&long), Err(PasswordError::TooLong));
         assert_eq!(verify(&long, None), Ok(false));
-        assert!(matches!(verify("x", Some("plain text")), Err(PasswordError::BadHash(_))));
-        assert!(matches!(verify("x", Some("$bcrypt$v=1$abcd$abcd")), Err(PasswordError::BadHash(_))));
+        assert!(matches!(
+            verify("x", Some("plain text")),
+            Err(PasswordError::BadHash(_))
+        ));
+        assert!(matches!(
+            verify("x", Some("$bcrypt$v=1$abcd$abcd")),
+            Err(PasswordError::BadHash(_))
+        ));
     }
 
     #[test]

@@ -38,7 +38,12 @@ impl<T> Entry<T> {
 impl<T> Remembered<T> {
     /// An empty memory for at most `capacity` credentials; the oldest makes room for a new one.
     pub fn new(capacity: usize) -> Self {
-        Self { known: HashMap::new(), order: VecDeque::new(), capacity, forgotten: 0 }
+        Self {
+            known: HashMap::new(),
+            order: VecDeque::new(),
+            capacity,
+            forgotten: 0,
+        }
     }
 
     /// Take this before a credential is checked, and hand it to [`Remembered::put`] afterwards.
@@ -48,7 +53,10 @@ impl<T> Remembered<T> {
 
     /// What was found about a credential less than a minute ago.
     pub fn get(&self, hash: &str, now_s: i64) -> Option<&T> {
-        self.known.get(hash).filter(|entry| entry.is_alive(now_s)).map(|entry| &entry.value)
+        self.known
+            .get(hash)
+            .filter(|entry| entry.is_alive(now_s))
+            .map(|entry| &entry.value)
     }
 
     /// Remembers what the check of a credential found, unless something was forgotten since the check began: the password
@@ -151,7 +159,10 @@ mod tests {
         put(&mut memory, "a", "ann", 100);
         put(&mut memory, "b", "bob", 101);
         put(&mut memory, "c", "cid", 102);
-        assert_eq!((memory.len(), memory.get("a", 103), memory.get("b", 103)), (2, None, Some(&"bob")));
+        assert_eq!(
+            (memory.len(), memory.get("a", 103), memory.get("b", 103)),
+            (2, None, Some(&"bob"))
+        );
         put(&mut memory, "d", "dee", 500);
         assert_eq!((memory.len(), memory.order.len()), (1, 1), "the dead made room");
         let mut none = Remembered::new(0);

@@ -51,7 +51,11 @@ impl Kind {
     /// [`NoRandomness`] when the operating system gives no random bytes.
     pub fn generate(self) -> Result<Secret, NoRandomness> {
         let bytes = random_bytes::<32>()?;
-        Ok(Secret::new(format!("{}{}", self.prefix(), URL_SAFE_NO_PAD.encode(bytes))))
+        Ok(Secret::new(format!(
+            "{}{}",
+            self.prefix(),
+            URL_SAFE_NO_PAD.encode(bytes)
+        )))
     }
 
     /// What the shape of a text says it is; `None` for passwords, access tokens and everything else.
@@ -96,7 +100,17 @@ mod tests {
     fn other_texts_are_no_secrets() {
         let key = Kind::ApiKey.generate().unwrap();
         let key = key.expose();
-        for text in ["", "rvk_", "rvk_abc", "swordfish", "a.b.c", "rvé_", &key[1..], &key[..46], &format!("{key}A")] {
+        for text in [
+            "",
+            "rvk_",
+            "rvk_abc",
+            "swordfish",
+            "a.b.c",
+            "rvé_",
+            &key[1..],
+            &key[..46],
+            &format!("{key}A"),
+        ] {
             assert_eq!(Kind::of(text), None, "{text}");
         }
     }
@@ -115,6 +129,9 @@ mod tests {
     fn a_client_id_survives_paths_and_basic_credentials() {
         let id = client_id().unwrap();
         assert_eq!(id.len(), 24);
-        assert!(id.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-'));
+        assert!(
+            id.chars()
+                .all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-')
+        );
     }
 }
