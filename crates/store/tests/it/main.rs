@@ -1,0 +1,1 @@
+use reeve_store as _;
