@@ -1,0 +1,100 @@
+//! The context of one request or one activation: who, under which request id, on which core.
+
+use std::sync::Arc;
+
+use reeve_model::{
+    Error, Kind, Result, Timestamp,
+    actor::{Actor, Grant, IdentityKind},
+    id::{IdentityId, TenantId},
+    permission::{self, Action, Resource},
+    scope::Scope,
+};
+use uuid::Uuid;
+
+use crate::{core::Core, record};
+
+/// Who asks, and through which request.
+#[derive(Clone)]
+pub struct Ctx {
+    /// The running server.
+    pub core: Arc<Core>,
+    /// The verified caller.
+    pub actor: Arc<Actor>,
+    /// Id of the request, shown to people in errors and kept in the audit trail.
+    pub request_id: String,
+}
+
+impl Ctx {
+    /// A context for work that Reeve does by itself in `tenant`.
+    #[must_use]
+    pub fn system(core: Arc<Core>, tenant: TenantId, request_id: impl Into<String>) -> Self {
+        let role = core.roles.get("admin").cloned();
+        let grants = role.map(|role| Grant { role, scope: Scope::tenant(tenant) }).into_iter().collect();
+        let actor =
+            Actor { id: IdentityId(Uuid::nil()), kind: IdentityKind::System, name: "reeve".into(), tenant, grants };
+        Self { core, actor: Arc::new(actor), request_id: request_id.into() }
+    }
+
+    /// Now.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.core.now()
+    }
+
+    /// The caller's tenant.
+    #[must_use]
+    pub fn tenant(&self) -> TenantId {
+        self.actor.tenant
+    }
+
+    /// The whole tenant as a scope.
+    #[must_use]
+    pub fn root(&self) -> Scope {
+        Scope::tenant(self.actor.tenant)
+    }
+
+    /// May the caller look at `resource` at `scope`?
+    #[must_use]
+    pub fn sees(&self, resource: Resource, scope: &Scope) -> bool {
+        permission::allows(&self.actor, resource, Action::Read, scope)
+    }
+
+    /// The one check of every verb; a refusal is written to the audit trail.
+    ///
+    /// # Errors
+    /// `NotFound` when the caller may not even see it, `Forbidden` when they may see but not do this.
+    pub async fn check(&self, resource: Resource, action: Action, scope: &Scope, what: &str, name: &str) -> Result<()> {
+        if permission::allows(&self.actor, resource, action, scope) {
+            return Ok(());
+        }
+        let refusal = if self.sees(resource, scope) {
+            Error::new(Kind::Forbidden, format!("{} may not {} {what} \"{name}\"", self.actor.name, verb(action)))
+        } else {
+            Error::not_found(what, name)
+        };
+        record::denied(self, &format!("{}-{}", verb(action), what), name).await;
+        Err(refusal)
+    }
+
+    /// The check for things that lie at the tenant's root and are no secret by existing.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub async fn check_root(&self, resource: Resource, action: Action, what: &str) -> Result<()> {
+        if permission::allows(&self.actor, resource, action, &self.root()) {
+            return Ok(());
+        }
+        record::denied(self, &format!("{}-{}", verb(action), what), "").await;
+        Err(Error::new(Kind::Forbidden, format!("{} may not {} {what}", self.actor.name, verb(action))))
+    }
+}
+
+fn verb(action: Action) -> &'static str {
+    match action {
+        Action::Read => "read",
+        Action::Create => "create",
+        Action::Update => "update",
+        Action::Delete => "delete",
+        Action::Join => "join",
+    }
+}
