@@ -137,7 +137,7 @@ fn refused<T>(why: Refused, text: impl Into<String>) -> Result<T, Failure> {
 /// The token that admits the agent of a node's present machine; derived, so that a lost launch can be repeated.
 #[must_use]
 pub fn join_token(core: &Core, node: &Node) -> String {
-    core.key.derive("join", &node.token())
+    token::join_token(&core.key, &node.token()).expose().to_owned()
 }
 
 /// Lets an agent in: join token against credential.
@@ -168,7 +168,10 @@ pub async fn enroll(core: &Core, ask: &Enrolment) -> Result<Admitted, Failure> {
     if !first {
         return refused(Refused::TokenUsed, "this join token has been used by another agent");
     }
-    let credential = token::agent_credential();
+    let credential = token::Kind::AgentKey
+        .generate()
+        .map_err(Error::internal)?
+        .into_exposed();
     let kept = core.key.keyed_hash("agent", &credential);
     store::identity::put_agent_credential(&mut tx, node.tenant, node.id, node.seen.incarnation, &kept, now)
         .await

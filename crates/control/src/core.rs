@@ -70,7 +70,7 @@ pub struct Core {
     /// Keys that sign access tokens, newest first.
     pub signing: Mutex<Vec<SigningKey>>,
     /// Credentials verified within the last minute.
-    pub remembered: Remembered<Arc<Actor>>,
+    pub remembered: Mutex<Remembered<Arc<Actor>>>,
     /// Rings when nodes may be due.
     pub nodes_due: Notify,
     /// Rings when clusters may have moved.
@@ -129,7 +129,7 @@ impl Core {
             roles,
             key,
             signing: Mutex::new(signing),
-            remembered: Remembered::default(),
+            remembered: Mutex::new(Remembered::new(10_000)),
             nodes_due: Notify::new(),
             clusters_due: Notify::new(),
             waiting: Mutex::default(),

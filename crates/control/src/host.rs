@@ -25,6 +25,7 @@ use crate::{
     core::{Core, stored},
     ctx::Ctx,
     record,
+    secret::token,
 };
 
 /// A host as declared.
@@ -314,7 +315,8 @@ pub async fn join_token(ctx: &Ctx, which: &Selector, life: Duration) -> Result<(
     let mut tx = ctx.core.store.begin().await.map_err(stored("begin"))?;
     // The token changes only when its life is over, so that commands already handed out keep working.
     let period = now.since(cluster.created_at).as_secs() / life.as_secs().max(1);
-    let token = ctx.core.key.derive("join-cluster", &format!("{}-{}-{period}", cluster.id, life.as_secs()));
+    let launch = format!("cluster-{}-{}-{period}", cluster.id, life.as_secs());
+    let token = token::join_token(&ctx.core.key, &launch).into_exposed();
     let created = cluster.created_at + Duration::from_secs(life.as_secs() * period);
     let kept = JoinToken {
         hash: ctx.core.key.keyed_hash("join", &token),
