@@ -1,1 +1,3 @@
-use reeve_store as _;
+//! Tests of the store on every engine; they deliberately know no rule of the layers above.
+
+mod engine;
