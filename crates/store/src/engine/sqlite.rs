@@ -266,7 +266,10 @@ fn closed() -> Error {
 fn start_committer(writer: Arc<Mutex<Writer>>, mut woken: mpsc::Receiver<()>) {
     tokio::spawn(async move {
         while woken.recv().await.is_some() {
-            writer.lock().await.finish().await;
+            let mut writer = writer.lock().await;
+            // What others asked for until now is done in this round too.
+            while woken.try_recv().is_ok() {}
+            writer.finish().await;
         }
         writer.lock().await.finish().await;
     });

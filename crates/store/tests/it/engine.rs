@@ -3,7 +3,7 @@
 use reeve_store::args;
 use reeve_store::engine::{Error, Result, Settings, Store, Value};
 use reeve_store::migrate::Migration;
-use reeve_store::testing::{Guard, databases_with};
+use reeve_store::testing::{Guard, databases, databases_with};
 use std::sync::Arc;
 use tokio::sync::Barrier;
 
@@ -191,6 +191,19 @@ async fn a_database_of_a_newer_program_is_refused() {
         store.close().await;
         let older = Store::open_with(guard.settings(), &SCHEMA[..1]).await.map(drop);
         assert_eq!(older, Err(Error::Newer { found: 2, known: 1 }), "{kind}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_schema_of_this_program_is_made_on_every_engine() {
+    for (kind, store, _guard) in databases().await {
+        let mut reader = store.read().await.unwrap();
+        let version = reader
+            .first("select max(version) from schema_version", args![])
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(version.int(0).unwrap() >= 1, "{kind}");
     }
 }
 
