@@ -147,7 +147,7 @@ impl Conn {
     /// # Errors
     /// What the database says; [`Error::Other`] when `rows` is not a whole number of rows.
     pub async fn insert_many(&mut self, prefix: &str, columns: usize, rows: Vec<Value>, suffix: &str) -> Result<u64> {
-        if columns == 0 || rows.len() % columns != 0 {
+        if columns == 0 || !rows.len().is_multiple_of(columns) {
             return Err(Error::Other(format!(
                 "{} values do not make rows of {columns}",
                 rows.len()

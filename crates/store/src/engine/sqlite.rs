@@ -1,8 +1,8 @@
 //! SQLite: one writer with group commit, a pool of readers, and a lock on the folder.
 //!
 //! A flush costs far more than a small transaction, so transactions share them. Each is a savepoint inside one outer
-//! transaction. `commit` releases the savepoint and wakes the committer, which queues for the writer behind all who wait
-//! already; when its turn comes it commits once and answers all of them. It deliberately knows no table.
+//! transaction. `commit` wakes the committer, which queues for the writer behind all who wait already; when its turn comes
+//! it commits once and answers all of them. It deliberately knows no table.
 
 use super::{Error, Result};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -22,10 +22,11 @@ const STATEMENTS: usize = 512;
 /// A log longer than this is cut when it is started anew; up to it the file is reused, which flushes far faster.
 const LOG_BYTES: &str = "67108864";
 
-const BEGIN: &str = "begin immediate; savepoint job";
-const SAVEPOINT: &str = "savepoint job";
-const RELEASE: &str = "release job";
-const UNDO: &str = "rollback to job; release job";
+const BEGIN: [&str; 2] = ["begin immediate; savepoint even", "begin immediate; savepoint odd"];
+/// Ends the savepoint before and opens the next in one round trip. The names alternate so that undoing one that was
+/// never opened, because its caller was dropped too early, cannot hit the finished one before it.
+const NEXT: [&str; 2] = ["release odd; savepoint even", "release even; savepoint odd"];
+const UNDO: [&str; 2] = ["rollback to even", "rollback to odd"];
 
 /// Channel and payload of what to tell subscribers.
 type Notes = Vec<(&'static str, String)>;
@@ -45,11 +46,13 @@ struct Writer {
     lock: Option<File>,
     /// An outer transaction may be open.
     open: bool,
+    /// Which of the two names the last savepoint has.
+    turn: usize,
     /// The last savepoint may be open and must be undone before anything else.
     abandoned: bool,
     /// The last thing that went wrong, to tell those whom a lost outer transaction takes along.
     fault: Option<Error>,
-    /// Released, not yet durable.
+    /// Done, not yet durable.
     pending: Vec<Pending>,
     subscribers: broadcast::Sender<(String, String)>,
     commits: Arc<AtomicU64>,
@@ -93,6 +96,7 @@ impl Sqlite {
             connection: Some(connection),
             lock: Some(lock),
             open: false,
+            turn: 0,
             abandoned: false,
             fault: None,
             pending: Vec::new(),
@@ -120,20 +124,17 @@ impl Sqlite {
                 tokio::task::yield_now().await;
                 continue;
             }
-            let first = !guard.open;
+            let text = if guard.open { NEXT } else { BEGIN };
+            guard.turn = 1 - guard.turn;
             guard.open = true;
             guard.abandoned = true;
             let mut writing = Writing {
                 guard,
                 wake: self.wake.clone(),
-                released: false,
+                done: false,
             };
-            let connection = writing.connection()?;
-            if first {
-                raw_sql(BEGIN).execute(connection).await?;
-            } else {
-                sqlx::query(SAVEPOINT).execute(connection).await?;
-            }
+            let text = text[writing.guard.turn];
+            raw_sql(text).execute(writing.connection()?).await?;
             writing.guard.abandoned = false;
             return Ok(writing);
         }
@@ -164,7 +165,7 @@ impl Sqlite {
 pub(super) struct Writing {
     guard: OwnedMutexGuard<Writer>,
     wake: mpsc::Sender<()>,
-    released: bool,
+    done: bool,
 }
 
 impl Writing {
@@ -179,10 +180,10 @@ impl Writing {
 
     /// Hands the transaction to the committer and waits until it is durable.
     pub(super) async fn commit(mut self, notes: Notes) -> Result<()> {
-        sqlx::query(RELEASE).execute(self.connection()?).await?;
+        self.connection()?;
         let (answer, answered) = oneshot::channel();
         self.guard.pending.push(Pending { answer, notes });
-        self.released = true;
+        self.done = true;
         drop(self);
         answered.await.unwrap_or_else(|_| Err(closed()))
     }
@@ -190,7 +191,7 @@ impl Writing {
 
 impl Drop for Writing {
     fn drop(&mut self) {
-        if !self.released {
+        if !self.done {
             self.guard.abandoned = true;
         }
         // Before the guard is dropped, so that the committer queues as early as it can.
@@ -222,7 +223,7 @@ impl Writer {
 
     async fn end(&mut self) -> Result<()> {
         let connection = self.connection.as_mut().ok_or_else(closed)?;
-        if self.abandoned && raw_sql(UNDO).execute(&mut *connection).await.is_err() {
+        if self.abandoned && raw_sql(UNDO[self.turn]).execute(&mut *connection).await.is_err() {
             // Either the savepoint was never opened, or SQLite gave up the whole outer transaction, as it does when
             // the disk is full. A second `begin` fails in the first case only.
             if raw_sql("begin").execute(&mut *connection).await.is_ok() {
