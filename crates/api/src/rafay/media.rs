@@ -82,18 +82,33 @@ pub(crate) fn yaml(text: &str) -> Result<Value, String> {
         with_snippet: false,
     };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| match error.location() {
-        Some(place) => format!("the YAML is malformed or too complex near line {}, column {}; it must hold exactly one document", place.line(), place.column()),
+        Some(place) => format!(
+            "the YAML is malformed or too complex near line {}, column {}; it must hold exactly one document",
+            place.line(),
+            place.column()
+        ),
         None => "the YAML is malformed or too complex; it must hold exactly one document".to_owned(),
     })
 }
 
 fn json(text: &str) -> Result<Value, String> {
-    serde_json::from_str(text)
-        .map_err(|error| format!("the JSON is malformed at line {}, column {}", error.line(), error.column()))
+    serde_json::from_str(text).map_err(|error| {
+        format!(
+            "the JSON is malformed at line {}, column {}",
+            error.line(),
+            error.column()
+        )
+    })
 }
 
 fn notation_of(content_type: Option<&str>) -> Result<Notation, String> {
-    let name = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let name = content_type
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     match name.as_str() {
         "" => Ok(Notation::Unsaid),
         "application/json" => Ok(Notation::Json),
@@ -103,12 +118,17 @@ fn notation_of(content_type: Option<&str>) -> Result<Notation, String> {
 }
 
 fn is_yaml(name: &str) -> bool {
-    matches!(name, "application/yaml" | "text/yaml" | "application/x-yaml" | "text/x-yaml")
+    matches!(
+        name,
+        "application/yaml" | "text/yaml" | "application/x-yaml" | "text/x-yaml"
+    )
 }
 
 fn quality(parameter: &str) -> Option<f32> {
     let (key, value) = parameter.split_once('=')?;
-    key.trim().eq_ignore_ascii_case("q").then(|| value.trim().parse().unwrap_or(0.0))
+    key.trim()
+        .eq_ignore_ascii_case("q")
+        .then(|| value.trim().parse().unwrap_or(0.0))
 }
 
 #[cfg(test)]
@@ -118,7 +138,10 @@ mod tests {
 
     #[test]
     fn the_content_type_decides_and_its_parameters_do_not() {
-        assert_eq!(parse(Some("application/json; charset=utf-8"), b"{\"a\":1}"), Ok(json!({"a": 1})));
+        assert_eq!(
+            parse(Some("application/json; charset=utf-8"), b"{\"a\":1}"),
+            Ok(json!({"a": 1}))
+        );
         assert_eq!(parse(Some("Text/X-YAML"), b"a: 1\n"), Ok(json!({"a": 1})));
         assert!(parse(Some("application/json"), b"a: 1").unwrap_err().contains("JSON"));
         assert!(parse(Some("text/plain"), b"{}").unwrap_err().contains("unsupported"));
@@ -133,14 +156,21 @@ mod tests {
 
     #[test]
     fn broken_utf8_and_empty_bodies_are_refused() {
-        assert!(parse(Some("application/yaml"), b"a: \xff").unwrap_err().contains("UTF-8"));
+        assert!(
+            parse(Some("application/yaml"), b"a: \xff")
+                .unwrap_err()
+                .contains("UTF-8")
+        );
         assert!(parse(None, b"  ").unwrap_err().contains("empty"));
     }
 
     #[test]
     fn yaml_keeps_the_difference_between_text_and_number() {
         let read = yaml("port: 22\nquoted: \"22\"\nversion: 3.26.1\nanswer: yes\nflag: true\nnone: ~\n").unwrap();
-        assert_eq!(read, json!({"port": 22, "quoted": "22", "version": "3.26.1", "answer": "yes", "flag": true, "none": null}));
+        assert_eq!(
+            read,
+            json!({"port": 22, "quoted": "22", "version": "3.26.1", "answer": "yes", "flag": true, "none": null})
+        );
     }
 
     #[test]

@@ -50,12 +50,21 @@ impl Condition {
 
     /// False with a reason.
     pub fn not_yet(reason: impl Into<String>) -> Self {
-        Self { truth: Truth::False, reason: reason.into() }
+        Self {
+            truth: Truth::False,
+            reason: reason.into(),
+        }
     }
 
     /// True, with the reason that belongs to the condition at this index, 0 to 5.
     pub fn reached(index: usize) -> Self {
-        Self { truth: Truth::True, reason: vocabulary::CONDITIONS.get(index).map_or("", |(_, reason)| *reason).into() }
+        Self {
+            truth: Truth::True,
+            reason: vocabulary::CONDITIONS
+                .get(index)
+                .map_or("", |(_, reason)| *reason)
+                .into(),
+        }
     }
 }
 
@@ -186,7 +195,11 @@ fn render_common(operation: &OperationStatus) -> Value {
     let (kind, number, reason) = match &operation.state {
         Outcome::Submitted => ("ClusterOperationSubmitted", 1, "clusterOperation is being applied"),
         Outcome::Applied => ("ClusterOperationApplied", 2, "clusterOperation is applied"),
-        Outcome::Failed(reason) => ("ClusterOperationFailed", 3, &reason[..reason.floor_char_boundary(LONGEST_REASON)]),
+        Outcome::Failed(reason) => (
+            "ClusterOperationFailed",
+            3,
+            &reason[..reason.floor_char_boundary(LONGEST_REASON)],
+        ),
     };
     json!({
         "conditionType": kind,
@@ -202,7 +215,10 @@ fn render_nodes(details: &Value, known: &[(String, NodeStatus)]) -> Value {
     let entries = details["spec"]["config"]["nodes"].as_array().into_iter().flatten();
     let declared: Vec<&str> = entries.filter_map(|node| node["hostname"].as_str()).collect();
     let status_of = |hostname: &str| {
-        known.iter().find(|(name, _)| name == hostname).map_or(NodeStatus::Pending, |(_, status)| *status)
+        known
+            .iter()
+            .find(|(name, _)| name == hostname)
+            .map_or(NodeStatus::Pending, |(_, status)| *status)
     };
     let leaving = known.iter().filter(|(name, _)| !declared.contains(&name.as_str()));
     declared

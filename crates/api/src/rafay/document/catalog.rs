@@ -22,8 +22,17 @@ impl Default for Catalog {
         Self {
             kubernetes_versions: Vec::new(),
             operating_systems: owned(&[
-                "Ubuntu20.04", "Ubuntu22.04", "Ubuntu24.04", "RHEL8", "RHEL9", "RHEL10", "AlmaLinux9", "Rocky9", "Flatcar",
-                "Debian12", "Debian13",
+                "Ubuntu20.04",
+                "Ubuntu22.04",
+                "Ubuntu24.04",
+                "RHEL8",
+                "RHEL9",
+                "RHEL10",
+                "AlmaLinux9",
+                "Rocky9",
+                "Flatcar",
+                "Debian12",
+                "Debian13",
             ]),
             networks: owned(&["Calico", "Cilium"]),
             blueprints: owned(&["minimal", "default", "default-upstream"]),
@@ -33,7 +42,9 @@ impl Default for Catalog {
 
 impl Catalog {
     pub(super) fn has_operating_system(&self, token: &str) -> bool {
-        self.operating_systems.iter().any(|known| folded_system(known) == folded_system(token))
+        self.operating_systems
+            .iter()
+            .any(|known| folded_system(known) == folded_system(token))
     }
 
     pub(super) fn has_network(&self, name: &str) -> bool {
@@ -47,5 +58,9 @@ impl Catalog {
 
 /// An operating system token as it is compared: case and spaces carry no meaning.
 pub(super) fn folded_system(token: &str) -> String {
-    token.chars().filter(|character| *character != ' ').flat_map(char::to_lowercase).collect()
+    token
+        .chars()
+        .filter(|character| *character != ' ')
+        .flat_map(char::to_lowercase)
+        .collect()
 }

@@ -47,12 +47,20 @@ pub fn compare(old: &Document, new: &Document, provisioning_started: bool) -> Re
         let counts = !changes.problems.is_empty() || !changes.operations.is_empty();
         let restart = [OperationName::ClusterCreation, OperationName::BlueprintSync];
         let restart = || restart.map(|name| (name, new.name.clone())).to_vec();
-        return Ok(if counts { Difference::Operations(restart()) } else { Difference::QuietOnly });
+        return Ok(if counts {
+            Difference::Operations(restart())
+        } else {
+            Difference::QuietOnly
+        });
     }
     if !changes.problems.is_empty() {
         return Err(changes.problems);
     }
-    Ok(if changes.operations.is_empty() { Difference::QuietOnly } else { Difference::Operations(changes.operations) })
+    Ok(if changes.operations.is_empty() {
+        Difference::QuietOnly
+    } else {
+        Difference::Operations(changes.operations)
+    })
 }
 
 struct Changes<'a> {
@@ -64,7 +72,12 @@ struct Changes<'a> {
 
 impl<'a> Changes<'a> {
     fn new(old: &'a Document, new: &'a Document) -> Self {
-        Self { old, new, operations: Vec::new(), problems: Vec::new() }
+        Self {
+            old,
+            new,
+            operations: Vec::new(),
+            problems: Vec::new(),
+        }
     }
 
     /// The order of the steps is the order in which the operations run.
@@ -95,7 +108,10 @@ impl<'a> Changes<'a> {
     }
 
     fn refuse(&mut self, path: impl Into<String>, message: impl Into<String>) {
-        self.problems.push(Problem { path: path.into(), message: message.into() });
+        self.problems.push(Problem {
+            path: path.into(),
+            message: message.into(),
+        });
     }
 
     /// Both documents' value at a pointer below `/spec`, in canonical form.
@@ -112,14 +128,23 @@ impl<'a> Changes<'a> {
     fn fixed_settings(&mut self) {
         let switches = ["/config/highAvailability", "/config/dedicatedControlPlane"];
         let network = ["podSubnet", "serviceSubnet", "ipv6", "cni/version", "nameservers"];
-        let pointers = switches.map(str::to_owned).into_iter().chain(network.map(|key| format!("/config/network/{key}")));
+        let pointers = switches
+            .map(str::to_owned)
+            .into_iter()
+            .chain(network.map(|key| format!("/config/network/{key}")));
         for pointer in pointers.filter(|pointer| self.differs(pointer)).collect::<Vec<_>>() {
-            self.refuse(format!("spec{}", pointer.replace('/', ".")), "cannot change once provisioning has begun");
+            self.refuse(
+                format!("spec{}", pointer.replace('/', ".")),
+                "cannot change once provisioning has begun",
+            );
         }
         let (old, new) = self.pair("/config/network/cni/name");
         let same = |old: &str, new: &str| old.eq_ignore_ascii_case(new);
         if !matches!((old.as_str(), new.as_str()), (Some(old), Some(new)) if same(old, new)) {
-            self.refuse("spec.config.network.cni.name", "cannot change once provisioning has begun");
+            self.refuse(
+                "spec.config.network.cni.name",
+                "cannot change once provisioning has begun",
+            );
         }
     }
 
@@ -130,11 +155,15 @@ impl<'a> Changes<'a> {
             return false;
         }
         let allowed = match (tagged_version(old), tagged_version(new)) {
-            (Some(from), Some(to)) => to > from && to[0] == from[0] && to[1] <= from[1] + 1,
+            (Some(from), Some(to)) => to > from && to[0] == from[0] && to[1] <= from[1].saturating_add(1),
             _ => false,
         };
         if !allowed {
-            let message = format!("{} does not follow {}: go up, one minor version at a time", quote(new), quote(old));
+            let message = format!(
+                "{} does not follow {}: go up, one minor version at a time",
+                quote(new),
+                quote(old)
+            );
             self.refuse("spec.config.kubernetesVersion", message);
         }
         allowed
@@ -173,25 +202,41 @@ impl<'a> Changes<'a> {
 
     fn removed_nodes(&mut self) {
         let stays = |name: &str| self.new.nodes.iter().any(|node| node.hostname == name);
-        let (control_planes, workers): (Vec<_>, Vec<_>) =
-            self.old.nodes.iter().filter(|node| !stays(&node.hostname)).partition(|node| node.control_plane);
-        let survives = self.old.nodes.iter().any(|node| node.control_plane && stays(&node.hostname));
+        let (control_planes, workers): (Vec<_>, Vec<_>) = self
+            .old
+            .nodes
+            .iter()
+            .filter(|node| !stays(&node.hostname))
+            .partition(|node| node.control_plane);
+        let survives = self
+            .old
+            .nodes
+            .iter()
+            .any(|node| node.control_plane && stays(&node.hostname));
         let leaving = workers.into_iter().chain(control_planes);
-        self.operations.extend(leaving.map(|node| (OperationName::NodeDeletion, node.hostname.clone())));
+        self.operations
+            .extend(leaving.map(|node| (OperationName::NodeDeletion, node.hostname.clone())));
         if !survives {
-            self.refuse("spec.config.nodes", "removes the last of the present control-plane nodes");
+            self.refuse(
+                "spec.config.nodes",
+                "removes the last of the present control-plane nodes",
+            );
         }
     }
 
     fn added_nodes(&mut self) {
         let known = |name: &str| self.old.nodes.iter().any(|node| node.hostname == name);
         let added = self.new.nodes.iter().filter(|node| !known(&node.hostname));
-        self.operations.extend(added.map(|node| (OperationName::NodeAddition, node.hostname.clone())));
+        self.operations
+            .extend(added.map(|node| (OperationName::NodeAddition, node.hostname.clone())));
     }
 
     fn edited_nodes(&mut self) {
         let before = nodes_by_name(self.old);
-        let nodes = self.new.details["spec"]["config"]["nodes"].as_array().into_iter().flatten();
+        let nodes = self.new.details["spec"]["config"]["nodes"]
+            .as_array()
+            .into_iter()
+            .flatten();
         for (index, node) in nodes.enumerate() {
             let hostname = node["hostname"].as_str().unwrap_or_default();
             let Some(earlier) = before.get(hostname) else { continue };
@@ -201,8 +246,17 @@ impl<'a> Changes<'a> {
                     self.refuse(format!("spec.config.nodes[{index}].{key}"), message);
                 }
             }
-            let edited = ["labels", "annotations", "taints", "kubeletExtraArgs", "kubeletConfigurationOverrides"];
-            if edited.iter().any(|key| canonical_field(earlier, key) != canonical_field(node, key)) {
+            let edited = [
+                "labels",
+                "annotations",
+                "taints",
+                "kubeletExtraArgs",
+                "kubeletConfigurationOverrides",
+            ];
+            if edited
+                .iter()
+                .any(|key| canonical_field(earlier, key) != canonical_field(node, key))
+            {
                 self.operations.push((OperationName::NodeUpdation, hostname.to_owned()));
             }
         }
@@ -210,8 +264,13 @@ impl<'a> Changes<'a> {
 }
 
 fn nodes_by_name(document: &Document) -> BTreeMap<&str, &Value> {
-    let nodes = document.details["spec"]["config"]["nodes"].as_array().into_iter().flatten();
-    nodes.filter_map(|node| Some((node["hostname"].as_str()?, node))).collect()
+    let nodes = document.details["spec"]["config"]["nodes"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    nodes
+        .filter_map(|node| Some((node["hostname"].as_str()?, node)))
+        .collect()
 }
 
 /// A field of a node that may not change, as it is compared.
@@ -229,9 +288,10 @@ fn canonical_field(node: &Value, key: &str) -> Value {
 /// A value whose set-like lists are sorted; the order of keys never counts.
 fn canonical(value: &Value) -> Value {
     match value {
-        Value::Object(fields) => {
-            fields.iter().map(|(key, value)| (key.clone(), canonical_list(key, value))).collect()
-        }
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(key, value)| (key.clone(), canonical_list(key, value)))
+            .collect(),
         Value::Array(_) => canonical_list("", value),
         _ => value.clone(),
     }
@@ -239,8 +299,20 @@ fn canonical(value: &Value) -> Value {
 
 /// Every list of a cluster document is a set, so each is sorted by the text of its canonical entries.
 fn canonical_list(key: &str, value: &Value) -> Value {
-    let Value::Array(items) = value else { return canonical(value) };
-    let mut items: Vec<Value> = items.iter().map(canonical).map(|item| if key == "tolerations" { with_operator(item) } else { item }).collect();
+    let Value::Array(items) = value else {
+        return canonical(value);
+    };
+    let mut items: Vec<Value> = items
+        .iter()
+        .map(canonical)
+        .map(|item| {
+            if key == "tolerations" {
+                with_operator(item)
+            } else {
+                item
+            }
+        })
+        .collect();
     items.sort_by_cached_key(sorted_text);
     Value::Array(items)
 }
@@ -257,7 +329,8 @@ fn with_operator(mut toleration: Value) -> Value {
 fn sorted_text(value: &Value) -> String {
     match value {
         Value::Object(fields) => {
-            let sorted: BTreeMap<&String, String> = fields.iter().map(|(key, value)| (key, sorted_text(value))).collect();
+            let sorted: BTreeMap<&String, String> =
+                fields.iter().map(|(key, value)| (key, sorted_text(value))).collect();
             format!("{sorted:?}")
         }
         Value::Array(items) => format!("{:?}", items.iter().map(sorted_text).collect::<Vec<_>>()),

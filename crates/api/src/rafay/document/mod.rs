@@ -9,6 +9,8 @@ pub mod diff;
 mod metadata;
 mod network;
 mod node;
+#[cfg(test)]
+mod odd_values;
 mod overrides;
 mod placement;
 mod reader;
@@ -81,9 +83,11 @@ pub fn parse_with(catalog: &Catalog, project: &str, value: Value) -> Result<Docu
     };
     let document = read(catalog, project, fields, &mut report);
     match document {
-        Some(document) if report.problems.is_empty() => {
-            Ok(Document { ignored: report.ignored, warnings: report.warnings, ..document })
-        }
+        Some(document) if report.problems.is_empty() => Ok(Document {
+            ignored: report.ignored,
+            warnings: report.warnings,
+            ..document
+        }),
         _ => Err(report.problems),
     }
 }
@@ -93,7 +97,12 @@ pub fn parse_with(catalog: &Catalog, project: &str, value: Value) -> Result<Docu
 /// What was accepted once stays readable when the server's lists shrink, so rules are not checked again. `None` means
 /// that the value was never the `details` of a document. Secrets are empty: the caller puts the stored ones back.
 pub fn restore(project: &str, details: &Value) -> Option<Document> {
-    read(&Catalog::default(), project, details.as_object()?, &mut Report::default())
+    read(
+        &Catalog::default(),
+        project,
+        details.as_object()?,
+        &mut Report::default(),
+    )
 }
 
 /// Every part is read even when an earlier one is broken, so that the caller hears of all problems at once.
@@ -101,8 +110,12 @@ fn read(catalog: &Catalog, project: &str, fields: &Map<String, Value>, report: &
     let mut top = Section::new("", fields);
     constant(&mut top, report, "apiVersion", API_VERSION);
     constant(&mut top, report, "kind", KIND);
-    let metadata = top.required_section(report, "metadata").and_then(|section| metadata::read(section, project, report));
-    let spec = top.required_section(report, "spec").and_then(|section| spec::read(section, catalog, project, report));
+    let metadata = top
+        .required_section(report, "metadata")
+        .and_then(|section| metadata::read(section, project, report));
+    let spec = top
+        .required_section(report, "spec")
+        .and_then(|section| spec::read(section, catalog, project, report));
     let (metadata, spec) = (metadata?, spec?);
     top.put("metadata", metadata.echo);
     top.put("spec", spec.echo);

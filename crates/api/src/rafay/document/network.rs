@@ -36,26 +36,68 @@ struct Rule {
 /// Reads `network`.
 pub(super) fn read(mut section: Section<'_>, catalog: &Catalog, report: &mut Report) -> Network {
     read_plugin(&mut section, catalog, report);
-    let pods = read_subnet(&mut section, Rule { key: "podSubnet", width: 32, shortest: 8, longest: 23 }, report);
-    let services = read_subnet(&mut section, Rule { key: "serviceSubnet", width: 32, shortest: 12, longest: 24 }, report);
+    let pods = read_subnet(
+        &mut section,
+        Rule {
+            key: "podSubnet",
+            width: 32,
+            shortest: 8,
+            longest: 23,
+        },
+        report,
+    );
+    let services = read_subnet(
+        &mut section,
+        Rule {
+            key: "serviceSubnet",
+            width: 32,
+            shortest: 12,
+            longest: 24,
+        },
+        report,
+    );
     if let (Some(pods), Some(services)) = (pods, services)
         && pods.overlaps(services)
     {
         report.refuse(section.at("serviceSubnet"), "overlaps podSubnet");
     }
     if let Some(mut part) = section.section(report, "ipv6") {
-        let pods = read_subnet(&mut part, Rule { key: "podSubnet", width: 128, shortest: 48, longest: 63 }, report);
-        let services = read_subnet(&mut part, Rule { key: "serviceSubnet", width: 128, shortest: 108, longest: 120 }, report);
+        let pods = read_subnet(
+            &mut part,
+            Rule {
+                key: "podSubnet",
+                width: 128,
+                shortest: 48,
+                longest: 63,
+            },
+            report,
+        );
+        let services = read_subnet(
+            &mut part,
+            Rule {
+                key: "serviceSubnet",
+                width: 128,
+                shortest: 108,
+                longest: 120,
+            },
+            report,
+        );
         if let (Some(pods), Some(services)) = (pods, services)
             && pods.overlaps(services)
         {
-            report.warnings.push(format!("{}: overlaps podSubnet", part.at("serviceSubnet")));
+            report
+                .warnings
+                .push(format!("{}: overlaps podSubnet", part.at("serviceSubnet")));
         }
         let echo = part.finish(report);
         section.put("ipv6", echo);
     }
     read_name_servers(&mut section, report);
-    Network { pods, services, echo: section.finish(report) }
+    Network {
+        pods,
+        services,
+        echo: section.finish(report),
+    }
 }
 
 /// Checks the subnets against the nodes that will live beside them; `path` is that of `spec.config`.
@@ -68,7 +110,9 @@ pub(super) fn check_nodes(path: &str, network: &Network, nodes: &[HostNode], rep
         }
     }
     for (index, node) in nodes.iter().enumerate() {
-        let Ok(address) = node.private_ip.parse::<IpAddr>() else { continue };
+        let Ok(address) = node.private_ip.parse::<IpAddr>() else {
+            continue;
+        };
         for (name, range) in [("podSubnet", network.pods), ("serviceSubnet", network.services)] {
             if range.is_some_and(|range| range.holds(address)) {
                 let message = format!("{} lies inside network.{name}", quote(&node.private_ip));
@@ -79,11 +123,22 @@ pub(super) fn check_nodes(path: &str, network: &Network, nodes: &[HostNode], rep
 }
 
 fn read_plugin(section: &mut Section<'_>, catalog: &Catalog, report: &mut Report) {
-    let Some(mut part) = section.required_section(report, "cni") else { return };
-    if let Some(name) = part.required_text(report, "name").filter(|name| !catalog.has_network(name)) {
-        report.refuse(part.at("name"), format!("{} is not one of {}", quote(&name), catalog.networks.join(", ")));
+    let Some(mut part) = section.required_section(report, "cni") else {
+        return;
+    };
+    if let Some(name) = part
+        .required_text(report, "name")
+        .filter(|name| !catalog.has_network(name))
+    {
+        report.refuse(
+            part.at("name"),
+            format!("{} is not one of {}", quote(&name), catalog.networks.join(", ")),
+        );
     }
-    if let Some(version) = part.text(report, "version").filter(|text| validate::version_numbers(text).is_none()) {
+    if let Some(version) = part
+        .text(report, "version")
+        .filter(|text| validate::version_numbers(text).is_none())
+    {
         report.refuse(part.at("version"), format!("{} must look like 3.26.1", quote(&version)));
     }
     let echo = part.finish(report);
@@ -103,11 +158,22 @@ fn read_subnet(section: &mut Section<'_>, rule: Rule, report: &mut Report) -> Op
         return None;
     }
     if !(rule.shortest..=rule.longest).contains(&range.prefix) {
-        let message = format!("{} is not between /{} and /{}", quote(&text), rule.shortest, rule.longest);
+        let message = format!(
+            "{} is not between /{} and /{}",
+            quote(&text),
+            rule.shortest,
+            rule.longest
+        );
         report.refuse(path.clone(), message);
     }
     if range.is_special() {
-        report.refuse(path, format!("{} is a loopback, link-local, multicast or unspecified range", quote(&text)));
+        report.refuse(
+            path,
+            format!(
+                "{} is a loopback, link-local, multicast or unspecified range",
+                quote(&text)
+            ),
+        );
     }
     Some(range)
 }
@@ -134,7 +200,9 @@ impl Range {
 
     fn host_mask(self) -> u128 {
         // A shift by all 128 bits is not defined, and such a range has every bit free.
-        1_u128.checked_shl(self.width - self.prefix).map_or(u128::MAX, |bit| bit - 1)
+        1_u128
+            .checked_shl(self.width - self.prefix)
+            .map_or(u128::MAX, |bit| bit - 1)
     }
 
     fn overlaps(self, other: Self) -> bool {
@@ -144,12 +212,27 @@ impl Range {
 
     fn holds(self, address: IpAddr) -> bool {
         let (value, width) = number(address);
-        self.overlaps(Self { first: value, prefix: width, width })
+        self.overlaps(Self {
+            first: value,
+            prefix: width,
+            width,
+        })
     }
 
     fn is_special(self) -> bool {
-        let ranges = ["127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "0.0.0.0/8", "::/127", "fe80::/10", "ff00::/8"];
-        ranges.iter().filter_map(|text| Self::parse(text)).any(|special| self.overlaps(special))
+        let ranges = [
+            "127.0.0.0/8",
+            "169.254.0.0/16",
+            "224.0.0.0/4",
+            "0.0.0.0/8",
+            "::/127",
+            "fe80::/10",
+            "ff00::/8",
+        ];
+        ranges
+            .iter()
+            .filter_map(|text| Self::parse(text))
+            .any(|special| self.overlaps(special))
     }
 }
 

@@ -46,21 +46,33 @@ pub(super) struct ReadNode {
 pub(super) fn read(mut section: Section<'_>, catalog: &Catalog, report: &mut Report) -> ReadNode {
     let hostname = section.required_text(report, "hostname").unwrap_or_default();
     if !hostname.is_empty() && !validate::is_subdomain(&hostname) {
-        report.refuse(section.at("hostname"), format!("{} is not a lower-case host name", quote(&hostname)));
+        report.refuse(
+            section.at("hostname"),
+            format!("{} is not a lower-case host name", quote(&hostname)),
+        );
     }
     let operating_system = section.required_text(report, "operatingSystem").unwrap_or_default();
     if !operating_system.is_empty() && !catalog.has_operating_system(&operating_system) {
         let allowed = catalog.operating_systems.join(", ");
-        report.refuse(section.at("operatingSystem"), format!("{} is not one of {allowed}", quote(&operating_system)));
+        report.refuse(
+            section.at("operatingSystem"),
+            format!("{} is not one of {allowed}", quote(&operating_system)),
+        );
     }
     let arch = section.required_text(report, "arch").unwrap_or_default();
     if !["", "amd64", "arm64"].contains(&arch.as_str()) {
-        report.refuse(section.at("arch"), format!("{} is not one of amd64, arm64", quote(&arch)));
+        report.refuse(
+            section.at("arch"),
+            format!("{} is not one of amd64, arm64", quote(&arch)),
+        );
     }
     let private_ip = read_address(&mut section, report);
     let interface = section.text(report, "interface");
     if let Some(name) = interface.as_deref().filter(|name| !validate::is_interface(name)) {
-        report.refuse(section.at("interface"), format!("{} is not an interface name of up to 15 characters", quote(name)));
+        report.refuse(
+            section.at("interface"),
+            format!("{} is not an interface name of up to 15 characters", quote(name)),
+        );
     }
     let roles = read_roles(&mut section, report);
     let labels = section.map(report, "labels");
@@ -86,7 +98,11 @@ pub(super) fn read(mut section: Section<'_>, catalog: &Catalog, report: &mut Rep
         interface,
         labels,
     };
-    ReadNode { node, echo: section.finish(report), passphrase }
+    ReadNode {
+        node,
+        echo: section.finish(report),
+        passphrase,
+    }
 }
 
 /// Reads `privateIP`, which older documents spell in lower case.
@@ -141,7 +157,10 @@ fn read_taints(section: &mut Section<'_>, report: &mut Report) {
         }
         let effect = part.required_text(report, "effect");
         check_effect(&part, effect.as_deref(), report);
-        if let Some(value) = part.text(report, "value").filter(|value| !validate::is_label_value(value)) {
+        if let Some(value) = part
+            .text(report, "value")
+            .filter(|value| !validate::is_label_value(value))
+        {
             report.refuse(part.at("value"), format!("{} is not a label value", quote(&value)));
         }
         let pair = (key, effect);
@@ -166,7 +185,10 @@ pub(super) fn read_ssh(section: &mut Section<'_>, of_node: bool, report: &mut Re
     if let Some(port) = part.text_or_integer(report, "port") {
         let valid = port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0);
         if !valid {
-            report.refuse(part.at("port"), format!("{} is not a port from 1 to 65535", quote(&port)));
+            report.refuse(
+                part.at("port"),
+                format!("{} is not a port from 1 to 65535", quote(&port)),
+            );
         }
     }
     part.text(report, "privateKeyPath");

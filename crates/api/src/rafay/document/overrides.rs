@@ -5,9 +5,13 @@ use super::validate;
 
 /// Reads the overrides of `spec.config` and writes them back into it.
 pub(super) fn read(config: &mut Section<'_>, report: &mut Report) {
-    let Some(mut section) = config.section(report, "controlPlaneOverrides") else { return };
+    let Some(mut section) = config.section(report, "controlPlaneOverrides") else {
+        return;
+    };
     for process in ["kubeApiserver", "kubeControllerManager", "kubeScheduler"] {
-        let Some(mut part) = section.section(report, process) else { continue };
+        let Some(mut part) = section.section(report, process) else {
+            continue;
+        };
         let arguments = part.map(report, "extraArgs");
         validate::arguments(report, &part.at("extraArgs"), &arguments);
         for key in ["extraVolumes", "extraVolumeMounts"] {

@@ -6,7 +6,9 @@ use super::validate::{self, quote};
 
 /// Reads the placement of `spec` and writes it back into it.
 pub(super) fn read(spec: &mut Section<'_>, nodes: &[HostNode], report: &mut Report) {
-    let Some(mut section) = spec.section(report, "systemComponentsPlacement") else { return };
+    let Some(mut section) = spec.section(report, "systemComponentsPlacement") else {
+        return;
+    };
     let selector = section.map(report, "nodeSelector");
     let path = section.at("nodeSelector");
     validate::labels(report, &path, &selector);
@@ -45,7 +47,10 @@ fn read_tolerations(section: &mut Section<'_>, report: &mut Report) {
         let seconds = part.integer(report, "tolerationSeconds", false);
         let exists = operator.as_deref() == Some("Exists");
         if let Some(operator) = operator.filter(|operator| !["Equal", "Exists"].contains(&operator.as_str())) {
-            report.refuse(part.at("operator"), format!("{} is not one of Equal, Exists", quote(&operator)));
+            report.refuse(
+                part.at("operator"),
+                format!("{} is not one of Equal, Exists", quote(&operator)),
+            );
         }
         match &key {
             Some(key) if !validate::is_qualified_name(key) => {
@@ -69,7 +74,10 @@ fn read_tolerations(section: &mut Section<'_>, report: &mut Report) {
 /// Checks the effect of a taint or toleration, if there is one.
 pub(super) fn check_effect(section: &Section<'_>, effect: Option<&str>, report: &mut Report) {
     if let Some(effect) = effect.filter(|effect| !["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(effect)) {
-        let message = format!("{} is not one of NoSchedule, PreferNoSchedule, NoExecute", quote(effect));
+        let message = format!(
+            "{} is not one of NoSchedule, PreferNoSchedule, NoExecute",
+            quote(effect)
+        );
         report.refuse(section.at("effect"), message);
     }
 }

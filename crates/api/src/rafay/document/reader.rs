@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 
 use super::validate::quote;
 
+/// How many unknown keys are named; they travel in a response header, whose length is limited.
+const MOST_IGNORED: usize = 32;
+
 /// One reason why a document is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -32,7 +35,17 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn refuse(&mut self, path: impl Into<String>, message: impl Into<String>) {
-        self.problems.push(Problem { path: path.into(), message: message.into() });
+        self.problems.push(Problem {
+            path: path.into(),
+            message: message.into(),
+        });
+    }
+
+    /// Notes an unknown key, up to as many as a response header can name.
+    fn ignore(&mut self, path: String) {
+        if self.ignored.len() < MOST_IGNORED {
+            self.ignored.push(path);
+        }
     }
 }
 
@@ -57,12 +70,21 @@ pub(super) struct Section<'a> {
 
 impl<'a> Section<'a> {
     pub(super) fn new(path: impl Into<String>, input: &'a Map<String, Value>) -> Self {
-        Self { path: path.into(), input, known: Vec::new(), output: Map::new() }
+        Self {
+            path: path.into(),
+            input,
+            known: Vec::new(),
+            output: Map::new(),
+        }
     }
 
     /// The path of a field of this object.
     pub(super) fn at(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        }
     }
 
     /// The raw value of a field if it is set; marks the key as known.
@@ -75,7 +97,10 @@ impl<'a> Section<'a> {
     pub(super) fn aliased(&mut self, report: &mut Report, key: &'static str, alias: &'static str) -> Option<&'a Value> {
         let (real, other) = (self.raw(key), self.raw(alias));
         if real.is_some() && other.is_some() {
-            report.refuse(self.at(alias), format!("is another name of {key}: send only one of the two"));
+            report.refuse(
+                self.at(alias),
+                format!("is another name of {key}: send only one of the two"),
+            );
         }
         real.or(other)
     }
@@ -186,9 +211,11 @@ impl<'a> Section<'a> {
         let path = self.at(key);
         match self.raw(key) {
             None => Vec::new(),
-            Some(Value::Array(items)) => {
-                items.iter().enumerate().map(|(index, item)| (format!("{path}[{index}]"), item)).collect()
-            }
+            Some(Value::Array(items)) => items
+                .iter()
+                .enumerate()
+                .map(|(index, item)| (format!("{path}[{index}]"), item))
+                .collect(),
             Some(_) => {
                 report.refuse(path, "must be a list");
                 Vec::new()
@@ -199,7 +226,10 @@ impl<'a> Section<'a> {
     /// A list of objects.
     pub(super) fn sections(&mut self, report: &mut Report, key: &'static str) -> Vec<Section<'a>> {
         let items = self.list(report, key);
-        items.into_iter().filter_map(|(path, item)| as_section(report, path, item)).collect()
+        items
+            .into_iter()
+            .filter_map(|(path, item)| as_section(report, path, item))
+            .collect()
     }
 
     /// A list of strings, echoed as sent; pairs of path and text.
@@ -211,7 +241,13 @@ impl<'a> Section<'a> {
                 _ => report.refuse(path, "must be a string"),
             }
         }
-        self.put(key, texts.iter().map(|(_, text)| Value::from(text.as_str())).collect::<Vec<_>>());
+        self.put(
+            key,
+            texts
+                .iter()
+                .map(|(_, text)| Value::from(text.as_str()))
+                .collect::<Vec<_>>(),
+        );
         texts
     }
 
@@ -235,10 +271,19 @@ impl<'a> Section<'a> {
                 Value::Number(number) if number.is_i64() || number.is_u64() => {
                     entries.push((name.clone(), number.to_string()));
                 }
-                _ => report.refuse(format!("{path}[{}]", quote(name)), "must be a string, an integer or a boolean"),
+                _ => report.refuse(
+                    format!("{path}[{}]", quote(name)),
+                    "must be a string, an integer or a boolean",
+                ),
             }
         }
-        self.put(key, entries.iter().map(|(name, text)| (name.clone(), Value::from(text.as_str()))).collect::<Map<_, _>>());
+        self.put(
+            key,
+            entries
+                .iter()
+                .map(|(name, text)| (name.clone(), Value::from(text.as_str())))
+                .collect::<Map<_, _>>(),
+        );
         entries
     }
 
@@ -246,7 +291,7 @@ impl<'a> Section<'a> {
     pub(super) fn finish(self, report: &mut Report) -> Value {
         for (key, value) in self.input {
             if !self.known.contains(&key.as_str()) && !is_unset(value) {
-                report.ignored.push(self.at(key));
+                report.ignore(self.at(&plain(key)));
             }
         }
         Value::Object(self.output)
@@ -269,6 +314,18 @@ pub(super) fn as_section<'a>(report: &mut Report, path: String, value: &'a Value
     }
 }
 
+/// A key as a header can carry it: printable, without the characters that end a quoted text, and short.
+fn plain(key: &str) -> String {
+    let safe = |character: char| character.is_ascii_graphic() && !['"', '\\', ','].contains(&character);
+    key.chars()
+        .take(64)
+        .map(|character| if safe(character) { character } else { '?' })
+        .collect()
+}
+
 fn decimal(text: &str) -> Option<i64> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+    text.bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| text.parse().ok())
+        .flatten()
 }

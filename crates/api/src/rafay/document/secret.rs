@@ -44,7 +44,10 @@ impl Secrets {
     ///
     /// Passphrases of hosts that are not in `hostnames` are let go.
     pub fn inherit(&mut self, stored: &Secrets, hostnames: &[&str]) {
-        self.cluster_passphrase = self.cluster_passphrase.take().or_else(|| stored.cluster_passphrase.clone());
+        self.cluster_passphrase = self
+            .cluster_passphrase
+            .take()
+            .or_else(|| stored.cluster_passphrase.clone());
         self.proxy_auth = self.proxy_auth.take().or_else(|| stored.proxy_auth.clone());
         for (hostname, secret) in &stored.node_passphrases {
             let missing = !self.node_passphrases.iter().any(|(name, _)| name == hostname);
@@ -59,7 +62,10 @@ impl Secrets {
         let differs = |sent: &Option<Secret>, kept: &Option<Secret>| sent.is_some() && sent != kept;
         differs(&self.cluster_passphrase, &stored.cluster_passphrase)
             || self.changes_proxy(stored)
-            || self.node_passphrases.iter().any(|entry| !stored.node_passphrases.contains(entry))
+            || self
+                .node_passphrases
+                .iter()
+                .any(|entry| !stored.node_passphrases.contains(entry))
     }
 
     /// Whether this document sends another proxy credential, which nodes have to learn of.

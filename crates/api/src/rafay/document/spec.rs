@@ -32,14 +32,28 @@ struct Config {
 /// Reads `spec`.
 pub(super) fn read(mut section: Section<'_>, catalog: &Catalog, project: &str, report: &mut Report) -> Option<Spec> {
     if let Some(kind) = section.text(report, "type").filter(|kind| kind != "mks") {
-        report.refuse(section.at("type"), format!("{} is not supported: only \"mks\" is", quote(&kind)));
+        report.refuse(
+            section.at("type"),
+            format!("{} is not supported: only \"mks\" is", quote(&kind)),
+        );
     }
     section.put("type", "mks");
-    let config = section.required_section(report, "config").map(|part| read_config(part, catalog, report));
-    section.put("config", config.as_ref().map_or(Value::Null, |config| config.echo.clone()));
+    let config = section
+        .required_section(report, "config")
+        .map(|part| read_config(part, catalog, report));
+    section.put(
+        "config",
+        config.as_ref().map_or(Value::Null, |config| config.echo.clone()),
+    );
     read_blueprint(&mut section, catalog, report);
-    if let Some(name) = section.text(report, "cloudCredentials").filter(|name| !validate::is_label(name)) {
-        report.refuse(section.at("cloudCredentials"), format!("{} is not a lower-case label", quote(&name)));
+    if let Some(name) = section
+        .text(report, "cloudCredentials")
+        .filter(|name| !validate::is_label(name))
+    {
+        report.refuse(
+            section.at("cloudCredentials"),
+            format!("{} is not a lower-case label", quote(&name)),
+        );
     }
     let proxy_auth = read_proxy(&mut section, report);
     read_sharing(&mut section, project, report);
@@ -53,13 +67,19 @@ pub(super) fn read(mut section: Section<'_>, catalog: &Catalog, project: &str, r
         auto_approve_nodes: config.auto_approve_nodes,
         installer_ttl_days: config.installer_ttl_days,
         nodes: config.nodes,
-        secrets: Secrets { proxy_auth, ..config.secrets },
+        secrets: Secrets {
+            proxy_auth,
+            ..config.secrets
+        },
         echo,
     })
 }
 
 fn read_config(mut section: Section<'_>, catalog: &Catalog, report: &mut Report) -> Config {
-    if section.text(report, "location").is_some_and(|text| text.chars().count() > 63) {
+    if section
+        .text(report, "location")
+        .is_some_and(|text| text.chars().count() > 63)
+    {
         report.refuse(section.at("location"), "is longer than 63 characters");
     }
     let auto_approve_nodes = section.boolean(report, "autoApproveNodes", false).unwrap_or(false);
@@ -68,13 +88,22 @@ fn read_config(mut section: Section<'_>, catalog: &Catalog, report: &mut Report)
     let kubernetes_version = read_version(&mut section, catalog, report);
     // Read where its problems belong, written at the place where the reference samples show it: behind the nodes.
     let upgrade = read_upgrade(&mut section, report);
-    if let Some(version) = section.text(report, "platformVersion").filter(|text| validate::tagged_version(text).is_none()) {
-        report.refuse(section.at("platformVersion"), format!("{} must look like v1.0.0", quote(&version)));
+    if let Some(version) = section
+        .text(report, "platformVersion")
+        .filter(|text| validate::tagged_version(text).is_none())
+    {
+        report.refuse(
+            section.at("platformVersion"),
+            format!("{} must look like v1.0.0", quote(&version)),
+        );
     }
     let ttl = section.integer(report, "installerTtl", true).unwrap_or(365);
     let installer_ttl_days = u32::try_from(ttl).ok().filter(|days| (1..=3650).contains(days));
     if installer_ttl_days.is_none() {
-        report.refuse(section.at("installerTtl"), format!("{ttl} is not between 1 and 3650 days"));
+        report.refuse(
+            section.at("installerTtl"),
+            format!("{ttl} is not between 1 and 3650 days"),
+        );
     }
     let arguments = section.map(report, "kubeletExtraArgs");
     validate::arguments(report, &section.at("kubeletExtraArgs"), &arguments);
@@ -82,12 +111,25 @@ fn read_config(mut section: Section<'_>, catalog: &Catalog, report: &mut Report)
         validate::yaml_mapping(report, section.at("kubeletConfigurationOverrides"), &text);
     }
     overrides::read(&mut section, report);
-    let network = section.required_section(report, "network").map(|part| network::read(part, catalog, report));
-    section.put("network", network.as_ref().map_or(Value::Null, |network| network.echo.clone()));
+    let network = section
+        .required_section(report, "network")
+        .map(|part| network::read(part, catalog, report));
+    section.put(
+        "network",
+        network.as_ref().map_or(Value::Null, |network| network.echo.clone()),
+    );
     let (nodes, secrets) = read_nodes(&mut section, catalog, report);
     section.put("kubernetesUpgrade", upgrade);
     let cluster_passphrase = node::read_ssh(&mut section, false, report);
-    topology::check(&section.path, &nodes, topology::Shape { highly_available, dedicated }, report);
+    topology::check(
+        &section.path,
+        &nodes,
+        topology::Shape {
+            highly_available,
+            dedicated,
+        },
+        report,
+    );
     if let Some(network) = &network {
         network::check_nodes(&section.path, network, &nodes, report);
     }
@@ -96,12 +138,20 @@ fn read_config(mut section: Section<'_>, catalog: &Catalog, report: &mut Report)
         auto_approve_nodes,
         installer_ttl_days: installer_ttl_days.unwrap_or(365),
         nodes,
-        secrets: Secrets { cluster_passphrase, node_passphrases: secrets, proxy_auth: None },
+        secrets: Secrets {
+            cluster_passphrase,
+            node_passphrases: secrets,
+            proxy_auth: None,
+        },
         echo: section.finish(report),
     }
 }
 
-fn read_nodes(section: &mut Section<'_>, catalog: &Catalog, report: &mut Report) -> (Vec<HostNode>, Vec<(String, Secret)>) {
+fn read_nodes(
+    section: &mut Section<'_>,
+    catalog: &Catalog,
+    report: &mut Report,
+) -> (Vec<HostNode>, Vec<(String, Secret)>) {
     let before = report.problems.len();
     let parts = section.sections(report, "nodes");
     if parts.is_empty() && report.problems.len() == before {
@@ -121,38 +171,60 @@ fn read_nodes(section: &mut Section<'_>, catalog: &Catalog, report: &mut Report)
 fn read_version(section: &mut Section<'_>, catalog: &Catalog, report: &mut Report) -> Option<String> {
     let version = section.required_text(report, "kubernetesVersion")?;
     if validate::tagged_version(&version).is_none() {
-        report.refuse(section.at("kubernetesVersion"), format!("{} must look like v1.28.9", quote(&version)));
+        report.refuse(
+            section.at("kubernetesVersion"),
+            format!("{} must look like v1.28.9", quote(&version)),
+        );
     } else if !catalog.has_version(&version) {
         let offered = catalog.kubernetes_versions.join(", ");
-        report.refuse(section.at("kubernetesVersion"), format!("{} is not one of {offered}", quote(&version)));
+        report.refuse(
+            section.at("kubernetesVersion"),
+            format!("{} is not one of {offered}", quote(&version)),
+        );
     }
     Some(version)
 }
 
 fn read_upgrade(section: &mut Section<'_>, report: &mut Report) -> Value {
-    let Some(mut part) = section.section(report, "kubernetesUpgrade") else { return Value::Null };
+    let Some(mut part) = section.section(report, "kubernetesUpgrade") else {
+        return Value::Null;
+    };
     let strategy = part.required_text(report, "strategy").unwrap_or_default();
     if !strategy.is_empty() && !["sequential", "concurrent"].contains(&strategy.as_str()) {
-        report.refuse(part.at("strategy"), format!("{} is not one of sequential, concurrent", quote(&strategy)));
+        report.refuse(
+            part.at("strategy"),
+            format!("{} is not one of sequential, concurrent", quote(&strategy)),
+        );
     }
     let mut concurrency = None;
     if let Some(mut params) = part.section(report, "params") {
         concurrency = params.text_or_integer(report, "workerConcurrency");
         let path = params.at("workerConcurrency");
         if let Some(text) = concurrency.as_deref().filter(|text| !is_concurrency(text)) {
-            report.refuse(path, format!("{} is neither a positive integer nor 1% to 100%", quote(text)));
+            report.refuse(
+                path,
+                format!("{} is neither a positive integer nor 1% to 100%", quote(text)),
+            );
         }
         let echo = params.finish(report);
         part.put("params", echo);
     }
     if strategy == "concurrent" && concurrency.is_none() {
-        report.refuse(part.at("params.workerConcurrency"), "is required for the concurrent strategy");
+        report.refuse(
+            part.at("params.workerConcurrency"),
+            "is required for the concurrent strategy",
+        );
     }
     part.finish(report)
 }
 
 fn is_concurrency(text: &str) -> bool {
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u32>().ok()).flatten();
+    let digits = |text: &str| {
+        text.bytes()
+            .all(|byte| byte.is_ascii_digit())
+            .then(|| text.parse::<u32>().ok())
+            .flatten()
+    };
     match text.strip_suffix('%') {
         Some(percent) => digits(percent).is_some_and(|percent| (1..=100).contains(&percent)),
         None => digits(text).is_some_and(|count| count > 0),
@@ -166,8 +238,13 @@ fn read_blueprint(section: &mut Section<'_>, catalog: &Catalog, report: &mut Rep
         report.refuse(path, "is required");
         return;
     };
-    let Some(mut part) = super::reader::as_section(report, path, value) else { return };
-    if let Some(name) = part.required_text(report, "name").filter(|name| !catalog.blueprints.contains(name)) {
+    let Some(mut part) = super::reader::as_section(report, path, value) else {
+        return;
+    };
+    if let Some(name) = part
+        .required_text(report, "name")
+        .filter(|name| !catalog.blueprints.contains(name))
+    {
         report.refuse(part.at("name"), format!("unknown blueprint {}", quote(&name)));
     }
     let version = part.text(report, "version");
@@ -190,7 +267,9 @@ fn read_proxy(section: &mut Section<'_>, report: &mut Report) -> Option<Secret> 
             Some(url) if !validate::is_proxy_url(&url) => {
                 report.refuse(part.at(key), "must be a URL with scheme, host and port");
             }
-            None if enabled && key == "httpProxy" => report.refuse(part.at(key), "is required while the proxy is enabled"),
+            None if enabled && key == "httpProxy" => {
+                report.refuse(part.at(key), "is required while the proxy is enabled")
+            }
             _ => {}
         }
     }
@@ -207,7 +286,9 @@ fn read_proxy(section: &mut Section<'_>, report: &mut Report) -> Option<Secret> 
 }
 
 fn read_sharing(section: &mut Section<'_>, owner: &str, report: &mut Report) {
-    let Some(mut part) = section.section(report, "sharing") else { return };
+    let Some(mut part) = section.section(report, "sharing") else {
+        return;
+    };
     part.required_boolean(report, "enabled");
     let before = report.problems.len();
     let mut echoes = Vec::new();
@@ -226,10 +307,18 @@ fn read_sharing(section: &mut Section<'_>, owner: &str, report: &mut Report) {
 }
 
 fn read_drift(section: &mut Section<'_>, report: &mut Report) {
-    let Some(mut part) = section.section(report, "drift") else { return };
-    part.boolean(report, "enabled", true);
-    if let Some(action) = part.text(report, "action").filter(|action| !["Notify", "Deny"].contains(&action.as_str())) {
-        report.refuse(part.at("action"), format!("{} is not one of Notify, Deny", quote(&action)));
+    let Some(mut part) = section.section(report, "drift") else {
+        return;
+    };
+    part.boolean(report, "enabled", false);
+    if let Some(action) = part
+        .text(report, "action")
+        .filter(|action| !["Notify", "Deny"].contains(&action.as_str()))
+    {
+        report.refuse(
+            part.at("action"),
+            format!("{} is not one of Notify, Deny", quote(&action)),
+        );
     }
     let echo = part.finish(report);
     section.put("drift", echo);

@@ -13,7 +13,9 @@ pub(super) struct Shape {
 
 /// Checks the nodes against each other; `path` is that of `spec.config`.
 pub(super) fn check(path: &str, nodes: &[HostNode], shape: Shape, report: &mut Report) {
-    let roles_are_known = nodes.iter().all(|node| node.control_plane || node.worker || node.storage);
+    let roles_are_known = nodes
+        .iter()
+        .all(|node| node.control_plane || node.worker || node.storage);
     check_unique(path, nodes, report);
     // Counting roles that could not be read would only repeat the first problem in other words.
     if !nodes.is_empty() && roles_are_known {
@@ -31,7 +33,11 @@ fn check_unique(path: &str, nodes: &[HostNode], report: &mut Report) {
             report.refuse(format!("{path}.nodes[{index}].hostname"), message);
         }
         let same_address = |other: &HostNode| other.private_ip == node.private_ip;
-        if let Some(first) = earlier.iter().position(same_address).filter(|_| !node.private_ip.is_empty()) {
+        if let Some(first) = earlier
+            .iter()
+            .position(same_address)
+            .filter(|_| !node.private_ip.is_empty())
+        {
             let message = format!("{} is already used by nodes[{first}]", quote(&node.private_ip));
             report.refuse(format!("{path}.nodes[{index}].privateIP"), message);
         }
@@ -44,13 +50,22 @@ fn check_control_planes(path: &str, nodes: &[HostNode], shape: Shape, report: &m
     match (shape.highly_available, count) {
         (_, 0) => report.refuse(nodes_path, "needs at least one node with role ControlPlane"),
         (true, 1 | 2) => {
-            report.refuse(nodes_path, format!("highAvailability needs at least 3 ControlPlane nodes, there are {count}"));
+            report.refuse(
+                nodes_path,
+                format!("highAvailability needs at least 3 ControlPlane nodes, there are {count}"),
+            );
         }
         (true, count) if count % 2 == 0 => {
-            report.refuse(nodes_path, format!("highAvailability needs an odd number of ControlPlane nodes, there are {count}"));
+            report.refuse(
+                nodes_path,
+                format!("highAvailability needs an odd number of ControlPlane nodes, there are {count}"),
+            );
         }
         (false, count) if count > 1 => {
-            report.refuse(nodes_path, format!("without highAvailability there is exactly 1 ControlPlane node, not {count}"));
+            report.refuse(
+                nodes_path,
+                format!("without highAvailability there is exactly 1 ControlPlane node, not {count}"),
+            );
         }
         _ => {}
     }
@@ -60,11 +75,21 @@ fn check_dedicated(path: &str, nodes: &[HostNode], shape: Shape, report: &mut Re
     if !shape.dedicated {
         return;
     }
-    for (index, node) in nodes.iter().enumerate().filter(|(_, node)| node.control_plane && node.worker) {
-        let message = format!("{} cannot be both ControlPlane and Worker with dedicatedControlPlane", quote(&node.hostname));
+    for (index, node) in nodes
+        .iter()
+        .enumerate()
+        .filter(|(_, node)| node.control_plane && node.worker)
+    {
+        let message = format!(
+            "{} cannot be both ControlPlane and Worker with dedicatedControlPlane",
+            quote(&node.hostname)
+        );
         report.refuse(format!("{path}.nodes[{index}].roles"), message);
     }
     if !nodes.iter().any(|node| node.worker && !node.control_plane) {
-        report.refuse(format!("{path}.nodes"), "dedicatedControlPlane needs at least one node that is only a Worker");
+        report.refuse(
+            format!("{path}.nodes"),
+            "dedicatedControlPlane needs at least one node that is only a Worker",
+        );
     }
 }

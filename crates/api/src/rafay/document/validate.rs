@@ -17,7 +17,11 @@ pub(super) fn quote(text: &str) -> String {
         return "the value sent".to_owned();
     }
     let short: String = text.chars().take(100).collect();
-    if short.len() < text.len() { format!("{:?}", format!("{short}...")) } else { format!("{short:?}") }
+    if short.len() < text.len() {
+        format!("{:?}", format!("{short}..."))
+    } else {
+        format!("{short:?}")
+    }
 }
 
 /// A lower-case RFC 1123 label of 1 to 63 characters.
@@ -49,17 +53,21 @@ pub(super) fn is_label_value(text: &str) -> bool {
 
 fn is_short_name(text: &str) -> bool {
     (1..=63).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
         && text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric())
         && text.bytes().last().is_some_and(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// Three dotted numbers, as in `1.28.9`.
 pub(super) fn version_numbers(text: &str) -> Option<[u32; 3]> {
-    let mut parts = text.split('.').map(|part| match part.bytes().all(|byte| byte.is_ascii_digit()) {
-        true => part.parse().ok(),
-        false => None,
-    });
+    let mut parts = text
+        .split('.')
+        .map(|part| match part.bytes().all(|byte| byte.is_ascii_digit()) {
+            true => part.parse().ok(),
+            false => None,
+        });
     let numbers = [parts.next()??, parts.next()??, parts.next()??];
     parts.next().is_none().then_some(numbers)
 }
@@ -72,17 +80,23 @@ pub(super) fn tagged_version(text: &str) -> Option<[u32; 3]> {
 /// A Linux interface name of up to 15 characters.
 pub(super) fn is_interface(text: &str) -> bool {
     (1..=15).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/' && byte != b':')
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'/' && byte != b':')
         && text != "."
         && text != ".."
 }
 
 /// A URL with scheme, host and port.
 pub(super) fn is_proxy_url(text: &str) -> bool {
-    let Some((scheme, rest)) = text.split_once("://") else { return false };
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return false;
+    };
     let authority = rest.split('/').next().unwrap_or_default();
     let host_and_port = authority.rsplit('@').next().unwrap_or_default();
-    let Some((host, port)) = host_and_port.rsplit_once(':') else { return false };
+    let Some((host, port)) = host_and_port.rsplit_once(':') else {
+        return false;
+    };
     matches!(scheme, "http" | "https")
         && !host.is_empty()
         && !text.contains(char::is_whitespace)
@@ -96,7 +110,10 @@ pub(super) fn labels(report: &mut Report, path: &str, entries: &[(String, String
             report.refuse(path, format!("{} is not a label key", quote(key)));
         }
         if !is_label_value(value) {
-            report.refuse(format!("{path}[{}]", quote(key)), format!("{} is not a label value", quote(value)));
+            report.refuse(
+                format!("{path}[{}]", quote(key)),
+                format!("{} is not a label value", quote(value)),
+            );
         }
     }
 }
@@ -108,7 +125,12 @@ pub(super) fn annotations(report: &mut Report, path: &str, entries: &[(String, S
             report.refuse(path, format!("{} is not an annotation key", quote(key)));
         }
     }
-    if entries.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>() > 256 * 1024 {
+    if entries
+        .iter()
+        .map(|(key, value)| key.len() + value.len())
+        .sum::<usize>()
+        > 256 * 1024
+    {
         report.refuse(path, "is larger than 256 KiB");
     }
 }
@@ -118,7 +140,10 @@ pub(super) fn arguments(report: &mut Report, path: &str, entries: &[(String, Str
     for (key, value) in entries {
         let named = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         if key.is_empty() || !named || key.starts_with('-') {
-            report.refuse(path, format!("{} is not a flag name without leading dashes", quote(key)));
+            report.refuse(
+                path,
+                format!("{} is not a flag name without leading dashes", quote(key)),
+            );
         }
         if value.contains(['\n', '\r', '\0']) {
             report.refuse(format!("{path}[{}]", quote(key)), "must be one line");
@@ -135,7 +160,11 @@ pub(super) fn yaml_mapping(report: &mut Report, path: String, text: &str) {
 
 /// Checks text that must be a YAML list of mappings that have a `name`.
 pub(super) fn yaml_named_list(report: &mut Report, path: String, text: &str) {
-    let named = |item: &Value| item.get("name").and_then(Value::as_str).is_some_and(|name| !name.is_empty());
+    let named = |item: &Value| {
+        item.get("name")
+            .and_then(Value::as_str)
+            .is_some_and(|name| !name.is_empty())
+    };
     if !matches!(media::yaml(text), Ok(Value::Array(items)) if items.iter().all(named)) {
         report.refuse(path, "must be the text of a YAML list of mappings with a name");
     }

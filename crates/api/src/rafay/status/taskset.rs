@@ -32,8 +32,15 @@ impl Taskset {
     /// A `BlueprintSync` is not required: it neither holds a taskset back nor fails it.
     pub fn state(&self) -> TasksetState {
         let all = |state| self.operations.iter().all(|operation| operation.state == state);
-        let required = || self.operations.iter().filter(|operation| operation.name != OperationName::BlueprintSync);
-        let runs = self.operations.iter().any(|operation| operation.state == OperationState::InProgress);
+        let required = || {
+            self.operations
+                .iter()
+                .filter(|operation| operation.name != OperationName::BlueprintSync)
+        };
+        let runs = self
+            .operations
+            .iter()
+            .any(|operation| operation.state == OperationState::InProgress);
         if all(OperationState::Pending) {
             TasksetState::Pending
         } else if required().all(|operation| operation.state == OperationState::Success) {
@@ -50,7 +57,11 @@ impl Taskset {
         let mut summaries: Vec<&str> = Vec::new();
         for operation in &self.operations {
             let counts = operation.name != OperationName::BlueprintSync && operation.state == OperationState::Failed;
-            if let Some(error) = operation.error.as_deref().filter(|error| counts && !summaries.contains(error)) {
+            if let Some(error) = operation
+                .error
+                .as_deref()
+                .filter(|error| counts && !summaries.contains(error))
+            {
                 summaries.push(error);
             }
         }
@@ -61,7 +72,10 @@ impl Taskset {
         let state = self.state();
         let mut fields = Map::new();
         fields.insert("tasksetId".into(), self.id.as_str().into());
-        fields.insert("tasksetOperations".into(), self.operations.iter().map(Operation::render).collect());
+        fields.insert(
+            "tasksetOperations".into(),
+            self.operations.iter().map(Operation::render).collect(),
+        );
         fields.insert("tasksetStatus".into(), state.as_str().into());
         fields.insert("comments".into(), state.comments().into());
         if let Some(summary) = self.error_summary() {
@@ -95,13 +109,24 @@ mod tests {
             state: *state,
             error: None,
         };
-        Taskset { id: "q8r2m5t".into(), operations: states.iter().map(operation).collect() }.state()
+        Taskset {
+            id: "q8r2m5t".into(),
+            operations: states.iter().map(operation).collect(),
+        }
+        .state()
     }
 
     #[test]
     fn a_taskset_is_complete_while_its_blueprint_sync_still_waits_runs_or_fails() {
-        for sync in [OperationState::Pending, OperationState::InProgress, OperationState::Failed] {
-            let states = [(OperationName::ClusterCreation, OperationState::Success), (OperationName::BlueprintSync, sync)];
+        for sync in [
+            OperationState::Pending,
+            OperationState::InProgress,
+            OperationState::Failed,
+        ] {
+            let states = [
+                (OperationName::ClusterCreation, OperationState::Success),
+                (OperationName::BlueprintSync, sync),
+            ];
             assert_eq!(state_of(&states), TasksetState::Complete);
         }
     }
@@ -111,12 +136,18 @@ mod tests {
         let failed = (OperationName::NodeAddition, OperationState::Failed);
         let running = (OperationName::NodeAddition, OperationState::InProgress);
         assert_eq!(state_of(&[failed, running]), TasksetState::InProgress);
-        assert_eq!(state_of(&[failed, (OperationName::BlueprintUpdation, OperationState::Pending)]), TasksetState::Failed);
+        assert_eq!(
+            state_of(&[failed, (OperationName::BlueprintUpdation, OperationState::Pending)]),
+            TasksetState::Failed
+        );
     }
 
     #[test]
     fn a_taskset_between_two_operations_is_in_progress() {
         let done = (OperationName::NodeDeletion, OperationState::Success);
-        assert_eq!(state_of(&[done, (OperationName::NodeAddition, OperationState::Pending)]), TasksetState::InProgress);
+        assert_eq!(
+            state_of(&[done, (OperationName::NodeAddition, OperationState::Pending)]),
+            TasksetState::InProgress
+        );
     }
 }

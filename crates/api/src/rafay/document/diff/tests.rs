@@ -30,22 +30,30 @@ fn after(old: Value, edit: impl FnOnce(&mut Value)) -> Result<Difference, Vec<Pr
 
 fn operations(difference: Result<Difference, Vec<Problem>>) -> Vec<String> {
     match difference {
-        Ok(Difference::Operations(operations)) => {
-            operations.iter().map(|(name, resource)| format!("{} {resource}", name.as_str())).collect()
-        }
+        Ok(Difference::Operations(operations)) => operations
+            .iter()
+            .map(|(name, resource)| format!("{} {resource}", name.as_str()))
+            .collect(),
         other => panic!("no operations but {other:?}"),
     }
 }
 
 fn refused(difference: Result<Difference, Vec<Problem>>) -> Vec<String> {
-    difference.expect_err("the change is refused").into_iter().map(|problem| problem.path).collect()
+    difference
+        .expect_err("the change is refused")
+        .into_iter()
+        .map(|problem| problem.path)
+        .collect()
 }
 
 #[test]
 fn the_order_of_nodes_roles_and_other_sets_does_not_matter() {
     let difference = after(highly_available(), |document| {
         document["spec"]["config"]["nodes"].as_array_mut().unwrap().reverse();
-        document["spec"]["config"]["nodes"][1]["roles"].as_array_mut().unwrap().reverse();
+        document["spec"]["config"]["nodes"][1]["roles"]
+            .as_array_mut()
+            .unwrap()
+            .reverse();
         assert_eq!(document["spec"]["config"]["nodes"][1]["hostname"], "pw-infra1");
     });
     assert_eq!(difference, Ok(Difference::NoChange));
@@ -59,7 +67,11 @@ fn quiet_fields_need_no_operation() {
         ("/spec/config", "location", json!("elsewhere")),
         ("/spec/config", "autoApproveNodes", json!(false)),
         ("/spec/config", "installerTtl", json!(7)),
-        ("/spec/config/nodes/0", "ssh", json!({"username": "root", "passphrase": "hush"})),
+        (
+            "/spec/config/nodes/0",
+            "ssh",
+            json!({"username": "root", "passphrase": "hush"}),
+        ),
         ("/spec/blueprint", "version", json!("latest")),
     ];
     for (parent, key, new) in edits {
@@ -72,7 +84,11 @@ fn quiet_fields_need_no_operation() {
 fn the_reference_upgrade_asks_for_the_operations_of_its_status() {
     let old = value(include_str!("../../../../tests/data/rafay/apply_blueprint_change.json"));
     let new = value(include_str!("../../../../tests/data/rafay/apply_upgrade.json"));
-    let expected = ["ClusterUpgrade edge-lab", "NodeAddition lab-n2", "BlueprintSync edge-lab"];
+    let expected = [
+        "ClusterUpgrade edge-lab",
+        "NodeAddition lab-n2",
+        "BlueprintSync edge-lab",
+    ];
     assert_eq!(operations(compare(&accept(old.clone()), &accept(new), true)), expected);
     let expected = ["BlueprintUpdation edge-lab", "BlueprintSync edge-lab"];
     assert_eq!(operations(compare(&accept(single()), &accept(old), true)), expected);
@@ -111,16 +127,25 @@ fn several_changes_run_in_the_published_order() {
 #[test]
 fn an_absent_platform_version_keeps_the_running_one() {
     let difference = after(highly_available(), |document| {
-        document["spec"]["config"].as_object_mut().unwrap().shift_remove("platformVersion");
+        document["spec"]["config"]
+            .as_object_mut()
+            .unwrap()
+            .shift_remove("platformVersion");
     });
     assert_eq!(difference, Ok(Difference::QuietOnly));
-    let lower = after(highly_available(), |document| document["spec"]["config"]["platformVersion"] = json!("v0.9.0"));
+    let lower = after(highly_available(), |document| {
+        document["spec"]["config"]["platformVersion"] = json!("v0.9.0")
+    });
     assert_eq!(refused(lower), ["spec.config.platformVersion"]);
 }
 
 #[test]
 fn versions_go_up_one_minor_at_a_time() {
-    let to = |version: &str| after(single(), |document| document["spec"]["config"]["kubernetesVersion"] = json!(version));
+    let to = |version: &str| {
+        after(single(), |document| {
+            document["spec"]["config"]["kubernetesVersion"] = json!(version)
+        })
+    };
     assert_eq!(operations(to("v1.28.10"))[0], "ClusterUpgrade edge-lab");
     assert_eq!(operations(to("v1.29.0"))[0], "ClusterUpgrade edge-lab");
     for version in ["v1.28.8", "v1.30.0", "v2.0.0"] {
@@ -149,7 +174,9 @@ fn what_is_fixed_after_provisioning_is_refused_with_its_path() {
 
 #[test]
 fn the_last_present_control_plane_cannot_be_swapped_for_another() {
-    let difference = after(single(), |document| document["spec"]["config"]["nodes"][0]["hostname"] = json!("lab-n9"));
+    let difference = after(single(), |document| {
+        document["spec"]["config"]["nodes"][0]["hostname"] = json!("lab-n9")
+    });
     assert_eq!(refused(difference), ["spec.config.nodes"]);
 }
 
@@ -171,16 +198,26 @@ fn before_provisioning_a_correction_starts_the_creation_over() {
     assert_eq!(operations(compare(&accept(single()), &accept(new), false)), expected);
     let mut quiet = single();
     quiet["spec"]["config"]["location"] = json!("elsewhere");
-    assert_eq!(compare(&accept(single()), &accept(quiet), false), Ok(Difference::QuietOnly));
+    assert_eq!(
+        compare(&accept(single()), &accept(quiet), false),
+        Ok(Difference::QuietOnly)
+    );
 }
 
 #[test]
 fn another_proxy_credential_reaches_the_nodes() {
     let proxied = |secret: &str| {
         let mut document = single();
-        document["spec"]["proxy"] = json!({"enabled": true, "httpProxy": "http://p.example.net:3128", "proxyAuth": secret});
+        document["spec"]["proxy"] =
+            json!({"enabled": true, "httpProxy": "http://p.example.net:3128", "proxyAuth": secret});
         accept(document)
     };
-    assert_eq!(compare(&proxied("one"), &proxied("one"), true), Ok(Difference::NoChange));
-    assert_eq!(operations(compare(&proxied("one"), &proxied("two"), true)), ["ClusterUpdation edge-lab"]);
+    assert_eq!(
+        compare(&proxied("one"), &proxied("one"), true),
+        Ok(Difference::NoChange)
+    );
+    assert_eq!(
+        operations(compare(&proxied("one"), &proxied("two"), true)),
+        ["ClusterUpdation edge-lab"]
+    );
 }
