@@ -1,1 +1,38 @@
-//! placeholder
+//! The dialects: three public APIs, our own, and the one that agents speak, over one core.
+//!
+//! Each dialect finds its credential ([`request::actor`] verifies it), parses, makes one call into `control`, renders.
+//! None decides anything, and none knows another.
+
+pub mod agents;
+pub mod cyclecloud;
+pub mod native;
+pub mod rafay;
+pub mod request;
+pub mod runai;
+
+use std::sync::Arc;
+
+use axum::Router;
+use reeve_control::Core;
+
+/// What every handler gets.
+pub type App = Arc<Core>;
+
+/// All routes of all dialects.
+#[must_use]
+pub fn router(core: App) -> Router {
+    native::routes()
+        .merge(agents::routes())
+        .merge(runai::routes())
+        .merge(rafay::routes())
+        .merge(cyclecloud::routes())
+        .with_state(core)
+}
+
+/// Roles that dialects bring with their vendors' names.
+#[must_use]
+pub fn roles() -> Vec<reeve_model::permission::Role> {
+    let mut roles = runai::roles();
+    roles.extend(rafay::roles());
+    roles
+}

@@ -1,0 +1,4 @@
+//! The Azure CycleCloud dialect.
+
+pub mod expression;
+pub mod template;
