@@ -150,21 +150,38 @@ pub async fn enroll(core: &Core, ask: &Enrolment) -> Result<Admitted, Failure> {
     let now = core.now();
     let hash = core.key.keyed_hash("join", &ask.token);
     let mut tx = core.store.begin().await.map_err(stored("begin"))?;
-    let Some(known) = store::identity::find_join_token(&mut tx, &hash).await.map_err(stored("find join token"))? else {
-        return refused(Refused::TokenUnknown, "this join token is not known here; ask for a new installer command");
+    let Some(known) = store::identity::find_join_token(&mut tx, &hash)
+        .await
+        .map_err(stored("find join token"))?
+    else {
+        return refused(
+            Refused::TokenUnknown,
+            "this join token is not known here; ask for a new installer command",
+        );
     };
     if now >= known.expires_at {
         let ended = known.expires_at.rfc3339_seconds();
-        return refused(Refused::TokenExpired, format!("this join token expired at {ended}; ask for a new one"));
+        return refused(
+            Refused::TokenExpired,
+            format!("this join token expired at {ended}; ask for a new one"),
+        );
     }
     let node = match known.node {
-        Some(id) => store::node::find(&mut tx, id).await.map_err(stored("load node"))?.map(|full| full.node),
+        Some(id) => store::node::find(&mut tx, id)
+            .await
+            .map_err(stored("load node"))?
+            .map(|full| full.node),
         None => Some(host::admit(core, &mut tx, &known, ask).await?),
     };
     let Some(mut node) = node.filter(|node| known.node.is_none() || node.seen.incarnation == known.incarnation) else {
-        return refused(Refused::TokenUnknown, "the node this join token was made for no longer exists");
+        return refused(
+            Refused::TokenUnknown,
+            "the node this join token was made for no longer exists",
+        );
     };
-    let first = store::identity::use_join_token(&mut tx, &hash, &ask.instance).await.map_err(stored("use join token"))?;
+    let first = store::identity::use_join_token(&mut tx, &hash, &ask.instance)
+        .await
+        .map_err(stored("use join token"))?;
     if !first {
         return refused(Refused::TokenUsed, "this join token has been used by another agent");
     }
@@ -182,14 +199,29 @@ pub async fn enroll(core: &Core, ask: &Enrolment) -> Result<Admitted, Failure> {
         last_seen: Some(now),
         ..AgentView::default()
     };
-    store::node::agent(&mut tx, node.id, &node.agent, now).await.map_err(stored("write agent"))?;
-    let report = Report { instance: ask.instance.clone(), facts: ask.facts.clone(), ..Report::default() };
-    store::node::report(&mut tx, node.id, &report, now).await.map_err(stored("write report"))?;
-    store::node::wake(&mut tx, node.id, now).await.map_err(stored("wake node"))?;
+    store::node::agent(&mut tx, node.id, &node.agent, now)
+        .await
+        .map_err(stored("write agent"))?;
+    let report = Report {
+        instance: ask.instance.clone(),
+        facts: ask.facts.clone(),
+        ..Report::default()
+    };
+    store::node::report(&mut tx, node.id, &report, now)
+        .await
+        .map_err(stored("write report"))?;
+    store::node::wake(&mut tx, node.id, now)
+        .await
+        .map_err(stored("wake node"))?;
     let (goals, cluster) = goals(&mut tx, &node).await?;
     tx.commit().await.map_err(stored("commit"))?;
     core.nodes_due.notify_one();
-    Ok(Admitted { node, cluster, credential, goals })
+    Ok(Admitted {
+        node,
+        cluster,
+        credential,
+        goals,
+    })
 }
 
 /// Hears a beat and answers with goals, at once when they are newer than the agent's, else after `wait` at most.
@@ -200,7 +232,11 @@ pub async fn beat(core: &Core, credential: &str, beat: &Beat, wait: Duration) ->
     let hash = core.key.keyed_hash("agent", credential);
     let bell = {
         let (node, report_missing) = hear(core, &hash, beat).await?;
-        let bell = Arc::clone(lock(&core.waiting).entry(node.id).or_insert_with(|| Arc::new(Notify::new())));
+        let bell = Arc::clone(
+            lock(&core.waiting)
+                .entry(node.id)
+                .or_insert_with(|| Arc::new(Notify::new())),
+        );
         tracing::trace!(node.id = %node.id, report_missing, "beat heard");
         bell
     };
@@ -222,7 +258,10 @@ pub async fn beat(core: &Core, credential: &str, beat: &Beat, wait: Duration) ->
 /// The node a credential stands for, if its machine is still the present one.
 async fn standing(db: &mut Conn, hash: &str) -> Result<Node, Failure> {
     let gone = "this agent's node no longer exists, or has another machine now";
-    let Some((id, incarnation)) = store::identity::find_agent(db, hash).await.map_err(stored("find agent"))? else {
+    let Some((id, incarnation)) = store::identity::find_agent(db, hash)
+        .await
+        .map_err(stored("find agent"))?
+    else {
         return refused(Refused::CredentialRevoked, gone);
     };
     match store::node::find(db, id).await.map_err(stored("load node"))? {
@@ -237,7 +276,11 @@ async fn hear(core: &Core, hash: &str, beat: &Beat) -> Result<(Node, bool), Fail
     let node = standing(&mut db, hash).await?;
     drop(db);
     let current = beat.run == node.token();
-    let (init, message) = if current { (beat.init, beat.message.clone()) } else { (Init::Pending, String::new()) };
+    let (init, message) = if current {
+        (beat.init, beat.message.clone())
+    } else {
+        (Init::Pending, String::new())
+    };
     let changed = init != node.agent.init
         || message != node.agent.message
         || beat.drained > node.agent.drained
@@ -246,18 +289,35 @@ async fn hear(core: &Core, hash: &str, beat: &Beat) -> Result<(Node, bool), Fail
         lock(&core.beats).insert(node.id, (now, beat.sample.clone()));
         return Ok((node, false));
     }
-    let mut view = AgentView { init, message, drained: beat.drained.max(node.agent.drained), ..node.agent.clone() };
+    let mut view = AgentView {
+        init,
+        message,
+        drained: beat.drained.max(node.agent.drained),
+        ..node.agent.clone()
+    };
     let mut tx = core.store.begin().await.map_err(stored("begin"))?;
-    let before = store::node::find_report(&mut tx, node.id).await.map_err(stored("load report"))?.unwrap_or_default();
-    let mut report = Report { sample: beat.sample.clone().or(before.sample.clone()), ..before };
+    let before = store::node::find_report(&mut tx, node.id)
+        .await
+        .map_err(stored("load report"))?
+        .unwrap_or_default();
+    let mut report = Report {
+        sample: beat.sample.clone().or(before.sample.clone()),
+        ..before
+    };
     report.scripts = beat.scripts.clone().or(report.scripts);
     if let Some((facts, hostname)) = &beat.facts {
         report.facts.clone_from(facts);
         view.hostname = Some(hostname.clone());
     }
-    store::node::agent(&mut tx, node.id, &view, now).await.map_err(stored("write agent"))?;
-    store::node::report(&mut tx, node.id, &report, now).await.map_err(stored("write report"))?;
-    store::node::wake(&mut tx, node.id, now).await.map_err(stored("wake node"))?;
+    store::node::agent(&mut tx, node.id, &view, now)
+        .await
+        .map_err(stored("write agent"))?;
+    store::node::report(&mut tx, node.id, &report, now)
+        .await
+        .map_err(stored("write report"))?;
+    store::node::wake(&mut tx, node.id, now)
+        .await
+        .map_err(stored("wake node"))?;
     tx.commit().await.map_err(stored("commit"))?;
     core.nodes_due.notify_one();
     Ok((node, true))
@@ -279,7 +339,15 @@ async fn goals(db: &mut Conn, node: &Node) -> Result<(Goals, String)> {
         Goal::Absent | Goal::Off | Goal::Deallocated => Wish::Drain,
     };
     let scripts = if wish == Wish::Run { pool.scripts } else { Vec::new() };
-    Ok((Goals { epoch: node.generation, wish, scripts, run: node.token() }, cluster.name))
+    Ok((
+        Goals {
+            epoch: node.generation,
+            wish,
+            scripts,
+            run: node.token(),
+        },
+        cluster.name,
+    ))
 }
 
 /// Writes the beats heard since the last time.
@@ -287,7 +355,10 @@ async fn goals(db: &mut Conn, node: &Node) -> Result<(Goals, String)> {
 /// # Errors
 /// `Unavailable`; the beats are kept for the next try.
 pub async fn flush_beats(core: &Core) -> Result<usize> {
-    let heard: Vec<_> = lock(&core.beats).drain().map(|(node, (at, sample))| (node, at, sample)).collect();
+    let heard: Vec<_> = lock(&core.beats)
+        .drain()
+        .map(|(node, (at, sample))| (node, at, sample))
+        .collect();
     if heard.is_empty() {
         return Ok(0);
     }
@@ -309,7 +380,12 @@ pub async fn flush_beats(core: &Core) -> Result<usize> {
 /// An error that tells an agent to try again.
 #[must_use]
 pub fn busy() -> Error {
-    Error::new(Kind::Unavailable { retry_after: Duration::from_secs(1) }, "the server is starting or stopping")
+    Error::new(
+        Kind::Unavailable {
+            retry_after: Duration::from_secs(1),
+        },
+        "the server is starting or stopping",
+    )
 }
 
 /// When the clock of an agent is off by more than this, people are told.

@@ -118,7 +118,9 @@ pub struct Status {
 /// Finds a cluster the caller may see.
 pub(crate) async fn resolve(ctx: &Ctx, db: &mut Conn, which: &Selector) -> Result<Cluster> {
     let found = match which {
-        Selector::Id(id) => store::cluster::find(db, ctx.tenant(), *id).await.map_err(stored("load cluster"))?,
+        Selector::Id(id) => store::cluster::find(db, ctx.tenant(), *id)
+            .await
+            .map_err(stored("load cluster"))?,
         Selector::Name(name) => store::cluster::find_by_name(db, ctx.tenant(), name)
             .await
             .map_err(stored("load cluster"))?
@@ -143,7 +145,8 @@ pub(crate) async fn permitted(ctx: &Ctx, which: &Selector, resource: Resource, a
     let mut db = ctx.core.store.read().await.map_err(stored("read"))?;
     let cluster = resolve(ctx, &mut db, which).await?;
     drop(db);
-    ctx.check(resource, action, &cluster.scope(), "cluster", &cluster.name).await?;
+    ctx.check(resource, action, &cluster.scope(), "cluster", &cluster.name)
+        .await?;
     Ok(cluster)
 }
 
@@ -170,7 +173,9 @@ async fn folder_named(ctx: &Ctx, db: &mut Conn, name: &str) -> Result<Folder> {
 /// `Unavailable` when the database does not answer.
 pub async fn folders(ctx: &Ctx) -> Result<Vec<Folder>> {
     let mut db = ctx.core.store.read().await.map_err(stored("read"))?;
-    let folders = store::cluster::folders(&mut db, ctx.tenant()).await.map_err(stored("list folders"))?;
+    let folders = store::cluster::folders(&mut db, ctx.tenant())
+        .await
+        .map_err(stored("list folders"))?;
     Ok(folders
         .into_iter()
         .filter(|folder| {
@@ -188,11 +193,20 @@ pub async fn create_folder(ctx: &Ctx, name: &str) -> Result<Folder> {
     ctx.check_root(Resource::Folder, Action::Create, "folders").await?;
     let legal = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
     if name.is_empty() || name.len() > 63 || !name.chars().all(legal) {
-        return Err(Error::invalid("name", format!("\"{name}\" is no folder name: 1 to 63 of A-Z a-z 0-9 - _ .")));
+        return Err(Error::invalid(
+            "name",
+            format!("\"{name}\" is no folder name: 1 to 63 of A-Z a-z 0-9 - _ ."),
+        ));
     }
-    let folder = Folder { id: FolderId(ctx.core.id()), name: name.to_owned(), created_at: ctx.now() };
+    let folder = Folder {
+        id: FolderId(ctx.core.id()),
+        name: name.to_owned(),
+        created_at: ctx.now(),
+    };
     let mut tx = ctx.core.store.begin().await.map_err(stored("begin"))?;
-    store::cluster::insert_folder(&mut tx, ctx.tenant(), &folder).await.map_err(stored("insert folder"))?;
+    store::cluster::insert_folder(&mut tx, ctx.tenant(), &folder)
+        .await
+        .map_err(stored("insert folder"))?;
     record::done(ctx, &mut tx, "create-folder", name, String::new()).await?;
     tx.commit().await.map_err(stored("commit"))?;
     Ok(folder)
@@ -204,8 +218,13 @@ pub async fn create_folder(ctx: &Ctx, name: &str) -> Result<Folder> {
 /// `Unavailable` when the database does not answer.
 pub async fn list(ctx: &Ctx) -> Result<Vec<Cluster>> {
     let mut db = ctx.core.store.read().await.map_err(stored("read"))?;
-    let clusters = store::cluster::list(&mut db, ctx.tenant()).await.map_err(stored("list clusters"))?;
-    Ok(clusters.into_iter().filter(|cluster| ctx.sees(Resource::Cluster, &cluster.scope())).collect())
+    let clusters = store::cluster::list(&mut db, ctx.tenant())
+        .await
+        .map_err(stored("list clusters"))?;
+    Ok(clusters
+        .into_iter()
+        .filter(|cluster| ctx.sees(Resource::Cluster, &cluster.scope()))
+        .collect())
 }
 
 /// Clusters of one folder, by name.
@@ -237,7 +256,9 @@ pub async fn get(ctx: &Ctx, which: &Selector) -> Result<Cluster> {
 /// `NotFound`.
 pub async fn census(ctx: &Ctx, cluster: ClusterId) -> Result<Vec<(node::Goal, node::Phase, i64)>> {
     let mut db = ctx.core.store.read().await.map_err(stored("read"))?;
-    store::node::census(&mut db, Some(cluster)).await.map_err(stored("count nodes"))
+    store::node::census(&mut db, Some(cluster))
+        .await
+        .map_err(stored("count nodes"))
 }
 
 /// The id of a folder that a new cluster is to lie in, with the permission checked.
@@ -281,16 +302,24 @@ pub(crate) fn blank(ctx: &Ctx, folder: FolderId, name: &str, aspects: Aspects) -
 
 fn check_name(name: &str) -> Result<()> {
     if name.is_empty() || name.chars().count() > 253 || name.chars().any(char::is_control) {
-        return Err(Error::invalid("name", "a cluster's name has 1 to 253 characters and no control characters"));
+        return Err(Error::invalid(
+            "name",
+            "a cluster's name has 1 to 253 characters and no control characters",
+        ));
     }
     Ok(())
 }
 
 /// Refuses a name that another cluster of the tenant has.
 async fn check_free(ctx: &Ctx, db: &mut Conn, name: &str, except: Option<ClusterId>) -> Result<()> {
-    let same = store::cluster::find_by_name(db, ctx.tenant(), name).await.map_err(stored("load cluster"))?;
+    let same = store::cluster::find_by_name(db, ctx.tenant(), name)
+        .await
+        .map_err(stored("load cluster"))?;
     if same.iter().any(|cluster| Some(cluster.id) != except) {
-        return Err(Error::new(Kind::AlreadyExists, format!("a cluster named \"{name}\" already exists")));
+        return Err(Error::new(
+            Kind::AlreadyExists,
+            format!("a cluster named \"{name}\" already exists"),
+        ));
     }
     Ok(())
 }
@@ -302,15 +331,27 @@ async fn check_free(ctx: &Ctx, db: &mut Conn, name: &str, except: Option<Cluster
 pub async fn create(ctx: &Ctx, name: &str, domain: Option<String>, version: Option<String>) -> Result<Cluster> {
     let folder = home(ctx, None).await?;
     check_name(name)?;
-    let mut cluster = blank(ctx, folder, name, Aspects { attached: true, ..Aspects::default() });
+    let mut cluster = blank(
+        ctx,
+        folder,
+        name,
+        Aspects {
+            attached: true,
+            ..Aspects::default()
+        },
+    );
     cluster.domain = domain;
     cluster.version = version;
     let mut tx = ctx.core.store.begin().await.map_err(stored("begin"))?;
     check_free(ctx, &mut tx, name, None).await?;
-    store::cluster::insert(&mut tx, &cluster).await.map_err(stored("insert cluster"))?;
+    store::cluster::insert(&mut tx, &cluster)
+        .await
+        .map_err(stored("insert cluster"))?;
     record::done(ctx, &mut tx, "create-cluster", name, String::new()).await?;
     let event = record::event(ctx, &cluster, "cluster", name, "created".into());
-    store::ledger::events(&mut tx, &[event]).await.map_err(stored("write event"))?;
+    store::ledger::events(&mut tx, &[event])
+        .await
+        .map_err(stored("write event"))?;
     tx.commit().await.map_err(stored("commit"))?;
     Ok(cluster)
 }
@@ -329,7 +370,9 @@ pub async fn rename(ctx: &Ctx, which: &Selector, name: &str) -> Result<()> {
     check_free(ctx, &mut tx, name, Some(cluster.id)).await?;
     let before = std::mem::replace(&mut cluster.name, name.to_owned());
     cluster.updated_at = ctx.now();
-    store::cluster::update(&mut tx, &cluster).await.map_err(stored("update cluster"))?;
+    store::cluster::update(&mut tx, &cluster)
+        .await
+        .map_err(stored("update cluster"))?;
     record::done(ctx, &mut tx, "rename-cluster", name, format!("was \"{before}\"")).await?;
     tx.commit().await.map_err(stored("commit"))
 }
@@ -350,16 +393,31 @@ pub enum Deletion {
 pub async fn delete(ctx: &Ctx, which: &Selector) -> Result<Deletion> {
     let mut cluster = permitted(ctx, which, Resource::Cluster, Action::Delete).await?;
     let mut tx = ctx.core.store.begin().await.map_err(stored("begin"))?;
-    let records = store::node::list(&mut tx, cluster.id).await.map_err(stored("list nodes"))?;
+    let records = store::node::list(&mut tx, cluster.id)
+        .await
+        .map_err(stored("list nodes"))?;
     let hosts_only = records.iter().all(|full| !full.node.seen.holds);
-    record::done(ctx, &mut tx, "delete-cluster", &cluster.name, format!("{} nodes", records.len())).await?;
+    record::done(
+        ctx,
+        &mut tx,
+        "delete-cluster",
+        &cluster.name,
+        format!("{} nodes", records.len()),
+    )
+    .await?;
     let event = record::event(ctx, &cluster, "cluster", &cluster.name, "deletion accepted".into());
-    store::ledger::events(&mut tx, &[event]).await.map_err(stored("write event"))?;
+    store::ledger::events(&mut tx, &[event])
+        .await
+        .map_err(stored("write event"))?;
     if hosts_only {
         for full in &records {
-            store::node::delete(&mut tx, full.node.id, None).await.map_err(stored("delete node"))?;
+            store::node::delete(&mut tx, full.node.id, None)
+                .await
+                .map_err(stored("delete node"))?;
         }
-        store::cluster::delete(&mut tx, cluster.id).await.map_err(stored("delete cluster"))?;
+        store::cluster::delete(&mut tx, cluster.id)
+            .await
+            .map_err(stored("delete cluster"))?;
         tx.commit().await.map_err(stored("commit"))?;
         return Ok(Deletion::Gone);
     }
@@ -381,7 +439,9 @@ async fn end(ctx: &Ctx, tx: &mut Tx, cluster: &mut Cluster, goal: Goal, verb: Ve
         cluster.delete_requested_at = Some(ctx.now());
     }
     cluster.phase = Phase::Terminating;
-    store::cluster::update(tx, cluster).await.map_err(stored("update cluster"))?;
+    store::cluster::update(tx, cluster)
+        .await
+        .map_err(stored("update cluster"))?;
     let targets = nodes::end_all(ctx, tx, cluster).await?;
     operate(ctx, tx, cluster, verb, None, &targets).await
 }
@@ -405,14 +465,18 @@ pub(crate) async fn operate(
         request_key: request_key.clone(),
         created_at: ctx.now(),
     };
-    let sequence = store::ledger::take(tx, "operation", 1).await.map_err(stored("number operation"))?;
-    store::operation::insert(tx, &operation, sequence, targets).await.map_err(|error| match error {
-        store::engine::Error::Unique { .. } => Error::new(
-            Kind::DuplicateRequest,
-            format!("Request id {} has already been used", request_key.unwrap_or_default()),
-        ),
-        other => stored("insert operation")(other),
-    })?;
+    let sequence = store::ledger::take(tx, "operation", 1)
+        .await
+        .map_err(stored("number operation"))?;
+    store::operation::insert(tx, &operation, sequence, targets)
+        .await
+        .map_err(|error| match error {
+            store::engine::Error::Unique { .. } => Error::new(
+                Kind::DuplicateRequest,
+                format!("Request id {} has already been used", request_key.unwrap_or_default()),
+            ),
+            other => stored("insert operation")(other),
+        })?;
     Ok(operation.id)
 }
 
@@ -423,7 +487,11 @@ pub(crate) async fn operate(
 pub async fn start(ctx: &Ctx, which: &Selector) -> Result<OperationId> {
     let mut cluster = permitted(ctx, which, Resource::Cluster, Action::Update).await?;
     if !cluster.aspects.elastic || cluster.goal == Goal::Absent {
-        return Err(Error::conflict(format!("cluster \"{}\" can not be started: {}", cluster.name, why_not(&cluster))));
+        return Err(Error::conflict(format!(
+            "cluster \"{}\" can not be started: {}",
+            cluster.name,
+            why_not(&cluster)
+        )));
     }
     let quotas = nodes::quotas(ctx, cluster.id).await?;
     let mut tx = ctx.core.store.begin().await.map_err(stored("begin"))?;
@@ -434,13 +502,32 @@ pub async fn start(ctx: &Ctx, which: &Selector) -> Result<OperationId> {
     if !again {
         cluster.phase = Phase::Starting;
     }
-    store::cluster::update(&mut tx, &cluster).await.map_err(stored("update cluster"))?;
-    store::pool::activate(&mut tx, cluster.id).await.map_err(stored("activate pools"))?;
+    store::cluster::update(&mut tx, &cluster)
+        .await
+        .map_err(stored("update cluster"))?;
+    store::pool::activate(&mut tx, cluster.id)
+        .await
+        .map_err(stored("activate pools"))?;
     let targets = nodes::start_first(ctx, &mut tx, &cluster, &quotas).await?;
     let operation = operate(ctx, &mut tx, &cluster, Verb::StartCluster, None, &targets).await?;
-    record::done(ctx, &mut tx, "start-cluster", &cluster.name, format!("{} nodes", targets.len())).await?;
-    let event = record::event(ctx, &cluster, "cluster", &cluster.name, format!("started with {} nodes", targets.len()));
-    store::ledger::events(&mut tx, &[event]).await.map_err(stored("write event"))?;
+    record::done(
+        ctx,
+        &mut tx,
+        "start-cluster",
+        &cluster.name,
+        format!("{} nodes", targets.len()),
+    )
+    .await?;
+    let event = record::event(
+        ctx,
+        &cluster,
+        "cluster",
+        &cluster.name,
+        format!("started with {} nodes", targets.len()),
+    );
+    store::ledger::events(&mut tx, &[event])
+        .await
+        .map_err(stored("write event"))?;
     tx.commit().await.map_err(stored("commit"))?;
     ctx.core.nodes_due.notify_one();
     ctx.core.clusters_due.notify_one();
@@ -448,7 +535,11 @@ pub async fn start(ctx: &Ctx, which: &Selector) -> Result<OperationId> {
 }
 
 fn why_not(cluster: &Cluster) -> &'static str {
-    if cluster.goal == Goal::Absent { "it is being deleted" } else { "it is not elastic" }
+    if cluster.goal == Goal::Absent {
+        "it is being deleted"
+    } else {
+        "it is not elastic"
+    }
 }
 
 /// Ends every node of an elastic cluster; the record stays.
@@ -458,13 +549,19 @@ fn why_not(cluster: &Cluster) -> &'static str {
 pub async fn stop(ctx: &Ctx, which: &Selector) -> Result<OperationId> {
     let mut cluster = permitted(ctx, which, Resource::Cluster, Action::Update).await?;
     if !cluster.aspects.elastic || cluster.goal == Goal::Absent {
-        return Err(Error::conflict(format!("cluster \"{}\" can not be stopped: {}", cluster.name, why_not(&cluster))));
+        return Err(Error::conflict(format!(
+            "cluster \"{}\" can not be stopped: {}",
+            cluster.name,
+            why_not(&cluster)
+        )));
     }
     let mut tx = ctx.core.store.begin().await.map_err(stored("begin"))?;
     let operation = end(ctx, &mut tx, &mut cluster, Goal::Terminated, Verb::TerminateCluster).await?;
     record::done(ctx, &mut tx, "stop-cluster", &cluster.name, String::new()).await?;
     let event = record::event(ctx, &cluster, "cluster", &cluster.name, "terminating".into());
-    store::ledger::events(&mut tx, &[event]).await.map_err(stored("write event"))?;
+    store::ledger::events(&mut tx, &[event])
+        .await
+        .map_err(stored("write event"))?;
     tx.commit().await.map_err(stored("commit"))?;
     ctx.core.nodes_due.notify_one();
     ctx.core.clusters_due.notify_one();
@@ -488,11 +585,24 @@ pub async fn import(ctx: &Ctx, spec: Spec, force: bool) -> Result<Cluster> {
     let mut cluster = match existing {
         Some(cluster) if force && cluster.aspects.elastic => cluster,
         Some(_) => {
-            return Err(Error::new(Kind::AlreadyExists, format!("a cluster named \"{}\" already exists", spec.name)));
+            return Err(Error::new(
+                Kind::AlreadyExists,
+                format!("a cluster named \"{}\" already exists", spec.name),
+            ));
         }
         None => {
-            let cluster = blank(ctx, folder, &spec.name, Aspects { elastic: true, ..Aspects::default() });
-            store::cluster::insert(&mut tx, &cluster).await.map_err(stored("insert cluster"))?;
+            let cluster = blank(
+                ctx,
+                folder,
+                &spec.name,
+                Aspects {
+                    elastic: true,
+                    ..Aspects::default()
+                },
+            );
+            store::cluster::insert(&mut tx, &cluster)
+                .await
+                .map_err(stored("insert cluster"))?;
             cluster
         }
     };
@@ -500,11 +610,15 @@ pub async fn import(ctx: &Ctx, spec: Spec, force: bool) -> Result<Cluster> {
     cluster.max_cores = spec.max_cores.unwrap_or(MAX_CORES_DEFAULT);
     cluster.simulated = simulated;
     cluster.updated_at = ctx.now();
-    store::cluster::update(&mut tx, &cluster).await.map_err(stored("update cluster"))?;
+    store::cluster::update(&mut tx, &cluster)
+        .await
+        .map_err(stored("update cluster"))?;
     declare_pools(ctx, &mut tx, &cluster, spec.pools).await?;
     record::done(ctx, &mut tx, "import-cluster", &cluster.name, String::new()).await?;
     let event = record::event(ctx, &cluster, "cluster", &cluster.name, "imported".into());
-    store::ledger::events(&mut tx, &[event]).await.map_err(stored("write event"))?;
+    store::ledger::events(&mut tx, &[event])
+        .await
+        .map_err(stored("write event"))?;
     tx.commit().await.map_err(stored("commit"))?;
     Ok(cluster)
 }
@@ -539,10 +653,22 @@ fn check_sizes(core: &Core, spec: &Spec) -> Result<bool> {
 
 async fn declare_pools(ctx: &Ctx, tx: &mut Tx, cluster: &Cluster, declared: Vec<PoolSpec>) -> Result<()> {
     let old = store::pool::list(tx, cluster.id).await.map_err(stored("list pools"))?;
-    let buckets = store::pool::buckets(tx, cluster.id).await.map_err(stored("list buckets"))?;
-    let attributes = store::pool::attributes(tx, cluster.id).await.map_err(stored("load attributes"))?;
+    let buckets = store::pool::buckets(tx, cluster.id)
+        .await
+        .map_err(stored("list buckets"))?;
+    let attributes = store::pool::attributes(tx, cluster.id)
+        .await
+        .map_err(stored("load attributes"))?;
     let mut kept = Vec::new();
-    for (position, PoolSpec { mut pool, attributes: declared, .. }) in (0i64..).zip(declared) {
+    for (
+        position,
+        PoolSpec {
+            mut pool,
+            attributes: declared,
+            ..
+        },
+    ) in (0i64..).zip(declared)
+    {
         let account = ctx.core.account(&pool.account)?;
         let canonical = |name: &String| Core::size(account, name).map_or_else(|| name.clone(), |size| size.name);
         pool.sizes = pool.sizes.iter().map(canonical).collect();
@@ -551,7 +677,9 @@ async fn declare_pools(ctx: &Ctx, tx: &mut Tx, cluster: &Cluster, declared: Vec<
         pool.revision = before.map_or(1, |before| before.revision + 1);
         pool.cluster = cluster.id;
         pool.position = position;
-        store::pool::put(tx, &pool, &declared).await.map_err(stored("write pool"))?;
+        store::pool::put(tx, &pool, &declared)
+            .await
+            .map_err(stored("write pool"))?;
         if pool.kind == PoolKind::Many {
             declare_buckets(ctx, tx, &pool, &buckets).await?;
         }
@@ -562,11 +690,18 @@ async fn declare_pools(ctx: &Ctx, tx: &mut Tx, cluster: &Cluster, declared: Vec<
     }
     for mut gone in old.into_iter().filter(|before| !kept.contains(&before.id)) {
         gone.removed = true;
-        let declared = attributes.get(&(gone.id, gone.revision)).map_or("{}", String::as_str).to_owned();
-        store::pool::put(tx, &gone, &declared).await.map_err(stored("write pool"))?;
+        let declared = attributes
+            .get(&(gone.id, gone.revision))
+            .map_or("{}", String::as_str)
+            .to_owned();
+        store::pool::put(tx, &gone, &declared)
+            .await
+            .map_err(stored("write pool"))?;
         for mut bucket in buckets.iter().filter(|bucket| bucket.pool == gone.id).cloned() {
             bucket.disabled = true;
-            store::pool::put_bucket(tx, &bucket).await.map_err(stored("write bucket"))?;
+            store::pool::put_bucket(tx, &bucket)
+                .await
+                .map_err(stored("write bucket"))?;
         }
     }
     Ok(())
@@ -584,11 +719,19 @@ async fn declare_buckets(ctx: &Ctx, tx: &mut Tx, pool: &Pool, old: &[Bucket]) ->
             disabled: false,
             exhausted_at: before.and_then(|before| before.exhausted_at),
         };
-        store::pool::put_bucket(tx, &bucket).await.map_err(stored("write bucket"))?;
+        store::pool::put_bucket(tx, &bucket)
+            .await
+            .map_err(stored("write bucket"))?;
     }
-    for mut gone in old.iter().filter(|bucket| bucket.pool == pool.id && !pool.sizes.contains(&bucket.size)).cloned() {
+    for mut gone in old
+        .iter()
+        .filter(|bucket| bucket.pool == pool.id && !pool.sizes.contains(&bucket.size))
+        .cloned()
+    {
         gone.disabled = true;
-        store::pool::put_bucket(tx, &gone).await.map_err(stored("write bucket"))?;
+        store::pool::put_bucket(tx, &gone)
+            .await
+            .map_err(stored("write bucket"))?;
     }
     Ok(())
 }
@@ -602,9 +745,15 @@ pub async fn status(ctx: &Ctx, which: &Selector, with_nodes: bool) -> Result<Sta
     let quotas = nodes::quotas(ctx, cluster.id).await?;
     let mut db = ctx.core.store.read().await.map_err(stored("read"))?;
     let cluster = resolve(ctx, &mut db, &Selector::Id(cluster.id)).await?;
-    let pools = store::pool::list(&mut db, cluster.id).await.map_err(stored("list pools"))?;
-    let buckets = store::pool::buckets(&mut db, cluster.id).await.map_err(stored("list buckets"))?;
-    let groups = store::node::groups(&mut db, cluster.id).await.map_err(stored("list placement groups"))?;
+    let pools = store::pool::list(&mut db, cluster.id)
+        .await
+        .map_err(stored("list pools"))?;
+    let buckets = store::pool::buckets(&mut db, cluster.id)
+        .await
+        .map_err(stored("list buckets"))?;
+    let groups = store::node::groups(&mut db, cluster.id)
+        .await
+        .map_err(stored("list placement groups"))?;
     let mut shown = Vec::new();
     for pool in pools {
         let mut row = Vec::new();
@@ -615,9 +764,14 @@ pub async fn status(ctx: &Ctx, which: &Selector, with_nodes: bool) -> Result<Sta
                 continue;
             }
             let mut in_groups = Vec::new();
-            for (_, _, group) in groups.iter().filter(|group| group.0 == pool.id && group.1 == bucket.size) {
+            for (_, _, group) in groups
+                .iter()
+                .filter(|group| group.0 == pool.id && group.1 == bucket.size)
+            {
                 let key = Key::group(pool.id, &bucket.size, group);
-                let totals = store::ledger::tally(&mut db, &key).await.map_err(stored("load totals"))?;
+                let totals = store::ledger::tally(&mut db, &key)
+                    .await
+                    .map_err(stored("load totals"))?;
                 in_groups.push((group.clone(), totals));
             }
             let available = nodes::available(ctx, &cluster, &pool, bucket, &figures);
@@ -634,13 +788,23 @@ pub async fn status(ctx: &Ctx, which: &Selector, with_nodes: bool) -> Result<Sta
             shown.push(PoolStatus { pool, buckets: row });
         }
     }
-    let attributes = store::pool::attributes(&mut db, cluster.id).await.map_err(stored("load attributes"))?;
+    let attributes = store::pool::attributes(&mut db, cluster.id)
+        .await
+        .map_err(stored("load attributes"))?;
     let nodes = if with_nodes {
-        store::node::list(&mut db, cluster.id).await.map_err(stored("list nodes"))?
+        store::node::list(&mut db, cluster.id)
+            .await
+            .map_err(stored("list nodes"))?
     } else {
         Vec::new()
     };
-    Ok(Status { cluster, pools: shown, attributes, nodes, at: ctx.now() })
+    Ok(Status {
+        cluster,
+        pools: shown,
+        attributes,
+        nodes,
+        at: ctx.now(),
+    })
 }
 
 /// Limits and use of one bucket.

@@ -10,12 +10,7 @@ use std::{
 };
 
 use reeve_model::{
-    Error, Kind, Result, Timestamp,
-    actor::Actor,
-    capacity::Totals,
-    id::NodeId,
-    permission::Role,
-    size::MachineSize,
+    Error, Kind, Result, Timestamp, actor::Actor, capacity::Totals, id::NodeId, permission::Role, size::MachineSize,
 };
 use reeve_provider::{Clock, Machines, Quota, Size};
 use reeve_store::engine::Store;
@@ -125,7 +120,10 @@ impl Core {
             store,
             clock,
             settings,
-            accounts: accounts.into_iter().map(|account| (account.name.clone(), account)).collect(),
+            accounts: accounts
+                .into_iter()
+                .map(|account| (account.name.clone(), account))
+                .collect(),
             roles,
             key,
             signing: Mutex::new(signing),
@@ -157,7 +155,10 @@ impl Core {
 
     /// A new id.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this is the id source the others are told to use")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the id source the others are told to use"
+    )]
     pub fn id(&self) -> Uuid {
         match &self.seeded {
             None => Uuid::new_v4(),
@@ -186,7 +187,10 @@ impl Core {
     pub fn account(&self, name: &str) -> Result<&Account> {
         self.accounts.get(name).ok_or_else(|| {
             let known = self.accounts.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-            Error::invalid("account", format!("there is no provider account \"{name}\"; configured are: {known}"))
+            Error::invalid(
+                "account",
+                format!("there is no provider account \"{name}\"; configured are: {known}"),
+            )
         })
     }
 
@@ -204,8 +208,13 @@ impl Core {
         }
         let quota = account.machines.quota(region).await.map_err(|error| {
             Error::new(
-                Kind::Unavailable { retry_after: Duration::from_secs(5) },
-                format!("provider account \"{}\" did not tell its quota: {}", account.name, error.message),
+                Kind::Unavailable {
+                    retry_after: Duration::from_secs(5),
+                },
+                format!(
+                    "provider account \"{}\" did not tell its quota: {}",
+                    account.name, error.message
+                ),
             )
         })?;
         let quota = Arc::new(quota);
@@ -266,17 +275,21 @@ pub(crate) fn stored(what: &'static str) -> impl Fn(reeve_store::engine::Error) 
     move |error| {
         let text = error.to_string();
         match error {
-            Stored::Unique { .. } => {
-                Error::new(Kind::AlreadyExists, "a thing with this name already exists").context(text).context(what)
-            }
+            Stored::Unique { .. } => Error::new(Kind::AlreadyExists, "a thing with this name already exists")
+                .context(text)
+                .context(what),
             Stored::Busy(_) | Stored::Lost(_) => Error::new(
-                Kind::Unavailable { retry_after: Duration::from_secs(1) },
+                Kind::Unavailable {
+                    retry_after: Duration::from_secs(1),
+                },
                 "the database did not answer in time; nothing was changed, try again",
             )
             .context(text)
             .context(what),
             Stored::Full(_) => Error::new(
-                Kind::Unavailable { retry_after: Duration::from_secs(30) },
+                Kind::Unavailable {
+                    retry_after: Duration::from_secs(30),
+                },
                 "the disk under the database is full; nothing was changed",
             )
             .context(text)

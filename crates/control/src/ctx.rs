@@ -29,10 +29,25 @@ impl Ctx {
     #[must_use]
     pub fn system(core: Arc<Core>, tenant: TenantId, request_id: impl Into<String>) -> Self {
         let role = core.roles.get("admin").cloned();
-        let grants = role.map(|role| Grant { role, scope: Scope::tenant(tenant) }).into_iter().collect();
-        let actor =
-            Actor { id: IdentityId(Uuid::nil()), kind: IdentityKind::System, name: "reeve".into(), tenant, grants };
-        Self { core, actor: Arc::new(actor), request_id: request_id.into() }
+        let grants = role
+            .map(|role| Grant {
+                role,
+                scope: Scope::tenant(tenant),
+            })
+            .into_iter()
+            .collect();
+        let actor = Actor {
+            id: IdentityId(Uuid::nil()),
+            kind: IdentityKind::System,
+            name: "reeve".into(),
+            tenant,
+            grants,
+        };
+        Self {
+            core,
+            actor: Arc::new(actor),
+            request_id: request_id.into(),
+        }
     }
 
     /// Now.
@@ -68,7 +83,10 @@ impl Ctx {
             return Ok(());
         }
         let refusal = if self.sees(resource, scope) {
-            Error::new(Kind::Forbidden, format!("{} may not {} {what} \"{name}\"", self.actor.name, verb(action)))
+            Error::new(
+                Kind::Forbidden,
+                format!("{} may not {} {what} \"{name}\"", self.actor.name, verb(action)),
+            )
         } else {
             Error::not_found(what, name)
         };
@@ -85,7 +103,10 @@ impl Ctx {
             return Ok(());
         }
         record::denied(self, &format!("{}-{}", verb(action), what), "").await;
-        Err(Error::new(Kind::Forbidden, format!("{} may not {} {what}", self.actor.name, verb(action))))
+        Err(Error::new(
+            Kind::Forbidden,
+            format!("{} may not {} {what}", self.actor.name, verb(action)),
+        ))
     }
 }
 

@@ -12,12 +12,7 @@ use reeve_model::{
     permission::{Action, Resource},
     pool::{Pool, PoolKind, ShutdownPolicy},
 };
-use reeve_store::{
-    self as store,
-    engine::Tx,
-    identity::JoinToken,
-    node::Full,
-};
+use reeve_store::{self as store, engine::Tx, identity::JoinToken, node::Full};
 
 use crate::{
     agent::{Enrolment, Failure, Refused},
@@ -80,51 +75,106 @@ pub async fn declare(ctx: &Ctx, folder: &str, declaration: &Declaration) -> Resu
     };
     let home = match &existing {
         Some(cluster) => {
-            ctx.check(Resource::Cluster, Action::Update, &cluster.scope(), "cluster", &cluster.name).await?;
+            ctx.check(
+                Resource::Cluster,
+                Action::Update,
+                &cluster.scope(),
+                "cluster",
+                &cluster.name,
+            )
+            .await?;
             cluster.folder
         }
         None => cluster::home(ctx, Some(folder)).await?,
     };
     if existing.as_ref().is_some_and(|cluster| !cluster.aspects.managed) {
-        let text = format!("a cluster named \"{}\" of another kind already exists", declaration.name);
+        let text = format!(
+            "a cluster named \"{}\" of another kind already exists",
+            declaration.name
+        );
         return Err(Error::new(Kind::AlreadyExists, text));
     }
     let mut tx = ctx.core.store.begin().await.map_err(stored("begin"))?;
     let fresh = existing.is_none();
     let mut cluster = existing.unwrap_or_else(|| {
-        cluster::blank(ctx, home, &declaration.name, Aspects { managed: true, ..Aspects::default() })
+        cluster::blank(
+            ctx,
+            home,
+            &declaration.name,
+            Aspects {
+                managed: true,
+                ..Aspects::default()
+            },
+        )
     });
     cluster.version = Some(declaration.version.clone());
     cluster.updated_at = ctx.now();
     let pool = if fresh {
-        store::cluster::insert(&mut tx, &cluster).await.map_err(stored("insert cluster"))?;
+        store::cluster::insert(&mut tx, &cluster)
+            .await
+            .map_err(stored("insert cluster"))?;
         let pool = hosts_pool(ctx, &cluster);
-        store::pool::put(&mut tx, &pool, "{}").await.map_err(stored("write pool"))?;
+        store::pool::put(&mut tx, &pool, "{}")
+            .await
+            .map_err(stored("write pool"))?;
         pool
     } else {
-        store::cluster::update(&mut tx, &cluster).await.map_err(stored("update cluster"))?;
-        let pools = store::pool::list(&mut tx, cluster.id).await.map_err(stored("list pools"))?;
-        pools.into_iter().next().ok_or_else(|| Error::internal("a managed cluster has no pool"))?
+        store::cluster::update(&mut tx, &cluster)
+            .await
+            .map_err(stored("update cluster"))?;
+        let pools = store::pool::list(&mut tx, cluster.id)
+            .await
+            .map_err(stored("list pools"))?;
+        pools
+            .into_iter()
+            .next()
+            .ok_or_else(|| Error::internal("a managed cluster has no pool"))?
     };
     declare_hosts(ctx, &mut tx, &cluster, &pool, declaration).await?;
-    store::ledger::put_facet(&mut tx, &cluster.id.to_string(), declaration.dialect, &declaration.document, ctx.now())
-        .await
-        .map_err(stored("keep document"))?;
+    store::ledger::put_facet(
+        &mut tx,
+        &cluster.id.to_string(),
+        declaration.dialect,
+        &declaration.document,
+        ctx.now(),
+    )
+    .await
+    .map_err(stored("keep document"))?;
     let detail = format!("{} hosts", declaration.hosts.len());
     record::done(ctx, &mut tx, "apply-cluster", &cluster.name, detail.clone()).await?;
-    let event = record::event(ctx, &cluster, "cluster", &cluster.name, format!("declared with {detail}"));
-    store::ledger::events(&mut tx, &[event]).await.map_err(stored("write event"))?;
-    let hosts = store::node::list(&mut tx, cluster.id).await.map_err(stored("list hosts"))?;
+    let event = record::event(
+        ctx,
+        &cluster,
+        "cluster",
+        &cluster.name,
+        format!("declared with {detail}"),
+    );
+    store::ledger::events(&mut tx, &[event])
+        .await
+        .map_err(stored("write event"))?;
+    let hosts = store::node::list(&mut tx, cluster.id)
+        .await
+        .map_err(stored("list hosts"))?;
     tx.commit().await.map_err(stored("commit"))?;
     let hosts = hosts.into_iter().map(|full| full.node).collect();
-    Ok(Managed { cluster, hosts, document: declaration.document.clone() })
+    Ok(Managed {
+        cluster,
+        hosts,
+        document: declaration.document.clone(),
+    })
 }
 
 async fn declare_hosts(ctx: &Ctx, tx: &mut Tx, cluster: &Cluster, pool: &Pool, wanted: &Declaration) -> Result<()> {
     let known = store::node::list(tx, cluster.id).await.map_err(stored("list hosts"))?;
     for full in &known {
-        if !wanted.hosts.iter().any(|host| host.hostname.eq_ignore_ascii_case(&full.node.name)) {
-            store::node::delete(tx, full.node.id, None).await.map_err(stored("drop host"))?;
+        if !wanted
+            .hosts
+            .iter()
+            .any(|host| host.hostname.eq_ignore_ascii_case(&full.node.name))
+        {
+            store::node::delete(tx, full.node.id, None)
+                .await
+                .map_err(stored("drop host"))?;
         } else if wanted.auto_approve && full.node.seen.condition.reason == Reason::Discovered {
             let mut node = full.node.clone();
             set(&mut node, Reason::Approved, APPROVED, ctx.now());
@@ -132,12 +182,19 @@ async fn declare_hosts(ctx: &Ctx, tx: &mut Tx, cluster: &Cluster, pool: &Pool, w
         }
     }
     for host in &wanted.hosts {
-        if known.iter().any(|full| full.node.name.eq_ignore_ascii_case(&host.hostname)) {
+        if known
+            .iter()
+            .any(|full| full.node.name.eq_ignore_ascii_case(&host.hostname))
+        {
             continue;
         }
-        let sequence = store::cluster::take_sequence(tx, cluster.id, 1).await.map_err(stored("number host"))?;
+        let sequence = store::cluster::take_sequence(tx, cluster.id, 1)
+            .await
+            .map_err(stored("number host"))?;
         let node = host_node(ctx, cluster, pool, host, sequence);
-        store::node::insert(tx, &[Full { node, overrides: None }]).await.map_err(stored("insert host"))?;
+        store::node::insert(tx, &[Full { node, overrides: None }])
+            .await
+            .map_err(stored("insert host"))?;
     }
     Ok(())
 }
@@ -204,37 +261,62 @@ fn host_node(ctx: &Ctx, cluster: &Cluster, pool: &Pool, host: &Declared, sequenc
         ready_at: None,
     };
     node.seen.incarnation = 1;
-    set(&mut node, Reason::WaitingForHost, "the installer command has not run on this host", now);
+    set(
+        &mut node,
+        Reason::WaitingForHost,
+        "the installer command has not run on this host",
+        now,
+    );
     node
 }
 
 const APPROVED: &str = "approved; installing Kubernetes on hosts is not offered by this version of Reeve";
 
 fn set(node: &mut Node, reason: Reason, message: &str, now: Timestamp) {
-    node.seen.condition = Condition { reason, message: message.to_owned(), since: now };
+    node.seen.condition = Condition {
+        reason,
+        message: message.to_owned(),
+        since: now,
+    };
 }
 
 /// Finds the declared host that an agent stands for, and records that it came.
 pub(crate) async fn admit(core: &Core, tx: &mut Tx, token: &JoinToken, ask: &Enrolment) -> Result<Node, Failure> {
     let now = core.now();
-    let hosts = store::node::list(tx, token.cluster).await.map_err(stored("list hosts"))?;
+    let hosts = store::node::list(tx, token.cluster)
+        .await
+        .map_err(stored("list hosts"))?;
     let short = |name: &str| name.split('.').next().unwrap_or(name).to_lowercase();
-    let found = hosts.into_iter().map(|full| full.node).find(|node| short(&node.name) == short(&ask.hostname));
+    let found = hosts
+        .into_iter()
+        .map(|full| full.node)
+        .find(|node| short(&node.name) == short(&ask.hostname));
     let Some(mut node) = found else {
-        let text = format!("host \"{}\" is not declared in this cluster; add it to the document first", ask.hostname);
+        let text = format!(
+            "host \"{}\" is not declared in this cluster; add it to the document first",
+            ask.hostname
+        );
         return Err(Failure::Refused(Refused::NotDeclared, text));
     };
-    let before = store::node::find_report(tx, node.id).await.map_err(stored("load report"))?;
+    let before = store::node::find_report(tx, node.id)
+        .await
+        .map_err(stored("load report"))?;
     if let (Some(before), Some(machine)) = (&before, &node.seen.machine)
         && before.instance != ask.instance
         && *machine != ask.machine_id
     {
-        let text = format!("host \"{}\" is registered with another machine; remove it first", node.name);
+        let text = format!(
+            "host \"{}\" is registered with another machine; remove it first",
+            node.name
+        );
         return Err(Failure::Refused(Refused::NameHeld, text));
     }
     node.seen.machine = Some(ask.machine_id.clone());
     node.seen.hostname = Some(ask.hostname.clone());
-    node.seen.address = ask.addresses.iter().find_map(|text| text.parse().ok().filter(|ip: &std::net::Ipv4Addr| !ip.is_loopback()));
+    node.seen.address = ask
+        .addresses
+        .iter()
+        .find_map(|text| text.parse().ok().filter(|ip: &std::net::Ipv4Addr| !ip.is_loopback()));
     if let Some(why) = &ask.failed_precheck {
         set(&mut node, Reason::PrecheckFailed, why, now);
         store::node::wish(tx, &node).await.map_err(stored("write host"))?;
@@ -242,7 +324,9 @@ pub(crate) async fn admit(core: &Core, tx: &mut Tx, token: &JoinToken, ask: &Enr
     }
     let known = matches!(node.seen.condition.reason, Reason::Discovered | Reason::Approved);
     if !known {
-        let automatic = store::ledger::facet(tx, &token.cluster.to_string(), AUTO_APPROVE).await.map_err(stored("load"))?;
+        let automatic = store::ledger::facet(tx, &token.cluster.to_string(), AUTO_APPROVE)
+            .await
+            .map_err(stored("load"))?;
         if automatic.as_deref() == Some("true") {
             set(&mut node, Reason::Approved, APPROVED, now);
         } else {
@@ -263,9 +347,15 @@ const AUTO_APPROVE: &str = "host.auto-approve";
 /// `Unavailable`.
 pub async fn set_auto_approve(ctx: &Ctx, cluster: &Cluster, automatic: bool) -> Result<()> {
     let mut tx = ctx.core.store.begin().await.map_err(stored("begin"))?;
-    store::ledger::put_facet(&mut tx, &cluster.id.to_string(), AUTO_APPROVE, &automatic.to_string(), ctx.now())
-        .await
-        .map_err(stored("keep approval rule"))?;
+    store::ledger::put_facet(
+        &mut tx,
+        &cluster.id.to_string(),
+        AUTO_APPROVE,
+        &automatic.to_string(),
+        ctx.now(),
+    )
+    .await
+    .map_err(stored("keep approval rule"))?;
     tx.commit().await.map_err(stored("commit"))
 }
 
@@ -276,10 +366,18 @@ pub async fn set_auto_approve(ctx: &Ctx, cluster: &Cluster, automatic: bool) -> 
 pub async fn get(ctx: &Ctx, folder: &str, name: &str, dialect: &str) -> Result<Managed> {
     let cluster = cluster::get(ctx, &Selector::InFolder(folder.into(), name.into())).await?;
     let mut db = ctx.core.store.read().await.map_err(stored("read"))?;
-    let document = store::ledger::facet(&mut db, &cluster.id.to_string(), dialect).await.map_err(stored("load"))?;
-    let hosts = store::node::list(&mut db, cluster.id).await.map_err(stored("list hosts"))?;
+    let document = store::ledger::facet(&mut db, &cluster.id.to_string(), dialect)
+        .await
+        .map_err(stored("load"))?;
+    let hosts = store::node::list(&mut db, cluster.id)
+        .await
+        .map_err(stored("list hosts"))?;
     match document {
-        Some(document) => Ok(Managed { cluster, hosts: hosts.into_iter().map(|full| full.node).collect(), document }),
+        Some(document) => Ok(Managed {
+            cluster,
+            hosts: hosts.into_iter().map(|full| full.node).collect(),
+            document,
+        }),
         None => Err(Error::not_found("cluster", name)),
     }
 }
@@ -297,10 +395,14 @@ pub async fn approve(ctx: &Ctx, which: &Selector, hostname: &str) -> Result<()> 
         .ok_or_else(|| Error::not_found("node", hostname))?;
     let mut node = full.node;
     if node.seen.condition.reason != Reason::Discovered {
-        return Err(Error::conflict(format!("host \"{hostname}\" is not waiting for approval")));
+        return Err(Error::conflict(format!(
+            "host \"{hostname}\" is not waiting for approval"
+        )));
     }
     set(&mut node, Reason::Approved, APPROVED, ctx.now());
-    store::node::wish(&mut tx, &node).await.map_err(stored("approve host"))?;
+    store::node::wish(&mut tx, &node)
+        .await
+        .map_err(stored("approve host"))?;
     record::done(ctx, &mut tx, "approve-host", hostname, String::new()).await?;
     tx.commit().await.map_err(stored("commit"))
 }
@@ -329,7 +431,9 @@ pub async fn join_token(ctx: &Ctx, which: &Selector, life: Duration) -> Result<(
         created_at: created,
         expires_at: created + life,
     };
-    store::identity::add_join_tokens(&mut tx, std::slice::from_ref(&kept)).await.map_err(stored("keep join token"))?;
+    store::identity::add_join_tokens(&mut tx, std::slice::from_ref(&kept))
+        .await
+        .map_err(stored("keep join token"))?;
     record::done(ctx, &mut tx, "read-join-token", &cluster.name, String::new()).await?;
     tx.commit().await.map_err(stored("commit"))?;
     Ok((cluster, token, kept.expires_at))

@@ -47,15 +47,23 @@ pub async fn prepare(store: &Store, clock: &dyn Clock) -> Result<(ServerKey, Vec
     store::identity::keep_server_secret(&mut tx, "server-key", fresh.to_base64().expose())
         .await
         .map_err(stored("keep server key"))?;
-    let kept = store::identity::server_secret(&mut tx, "server-key").await.map_err(stored("load server key"))?;
+    let kept = store::identity::server_secret(&mut tx, "server-key")
+        .await
+        .map_err(stored("load server key"))?;
     let key = ServerKey::from_base64(&kept.unwrap_or_default()).map_err(Error::internal)?;
     let now_s = clock.now_us() / 1_000_000;
     let mut signing = load_signing(&mut tx).await?;
     let plan = jwt::rotate(&signing, now_s);
     if plan.make_new {
         let made = SigningKey::generate(now_s).map_err(Error::internal)?;
-        let row = (made.kid.clone(), made.private.expose().to_owned(), Timestamp(made.created_at * 1_000_000));
-        store::identity::add_signing_key(&mut tx, &row).await.map_err(stored("keep signing key"))?;
+        let row = (
+            made.kid.clone(),
+            made.private.expose().to_owned(),
+            Timestamp(made.created_at * 1_000_000),
+        );
+        store::identity::add_signing_key(&mut tx, &row)
+            .await
+            .map_err(stored("keep signing key"))?;
         signing.insert(0, made);
     }
     tx.commit().await.map_err(stored("commit"))?;
@@ -63,10 +71,16 @@ pub async fn prepare(store: &Store, clock: &dyn Clock) -> Result<(ServerKey, Vec
 }
 
 async fn load_signing(db: &mut Conn) -> Result<Vec<SigningKey>> {
-    let rows = store::identity::signing_keys(db).await.map_err(stored("load signing keys"))?;
+    let rows = store::identity::signing_keys(db)
+        .await
+        .map_err(stored("load signing keys"))?;
     Ok(rows
         .into_iter()
-        .map(|(kid, private, made)| SigningKey { kid, private: private.into(), created_at: made.0 / 1_000_000 })
+        .map(|(kid, private, made)| SigningKey {
+            kid,
+            private: private.into(),
+            created_at: made.0 / 1_000_000,
+        })
         .collect())
 }
 
@@ -76,7 +90,11 @@ async fn load_signing(db: &mut Conn) -> Result<Vec<SigningKey>> {
 /// `Unavailable`, `Internal`.
 pub async fn bootstrap(core: &Core, password: Option<Secret>) -> Result<(TenantId, Option<Secret>)> {
     let mut db = core.store.read().await.map_err(stored("read"))?;
-    if let Some((tenant, _, _)) = store::identity::tenants(&mut db).await.map_err(stored("list tenants"))?.first() {
+    if let Some((tenant, _, _)) = store::identity::tenants(&mut db)
+        .await
+        .map_err(stored("list tenants"))?
+        .first()
+    {
         return Ok((*tenant, None));
     }
     drop(db);
@@ -92,9 +110,17 @@ pub async fn bootstrap(core: &Core, password: Option<Secret>) -> Result<(TenantI
     let tenant = TenantId(core.id());
     let admin = IdentityId(core.id());
     let mut tx = core.store.begin().await.map_err(stored("begin"))?;
-    store::identity::insert_tenant(&mut tx, tenant, TENANT_NUMBER, "default", now).await.map_err(stored("tenant"))?;
-    let folder = Folder { id: FolderId(core.id()), name: FOLDER_DEFAULT.into(), created_at: now };
-    store::cluster::insert_folder(&mut tx, tenant, &folder).await.map_err(stored("folder"))?;
+    store::identity::insert_tenant(&mut tx, tenant, TENANT_NUMBER, "default", now)
+        .await
+        .map_err(stored("tenant"))?;
+    let folder = Folder {
+        id: FolderId(core.id()),
+        name: FOLDER_DEFAULT.into(),
+        created_at: now,
+    };
+    store::cluster::insert_folder(&mut tx, tenant, &folder)
+        .await
+        .map_err(stored("folder"))?;
     let identity = Identity {
         id: admin,
         tenant,
@@ -105,9 +131,13 @@ pub async fn bootstrap(core: &Core, password: Option<Secret>) -> Result<(TenantI
         expires_at: None,
         revoked_at: None,
     };
-    store::identity::insert(&mut tx, &identity).await.map_err(stored("insert user"))?;
+    store::identity::insert(&mut tx, &identity)
+        .await
+        .map_err(stored("insert user"))?;
     let scope = Scope::tenant(tenant);
-    store::identity::grant(&mut tx, GrantId(core.id()), admin, "admin", &scope, now).await.map_err(stored("grant"))?;
+    store::identity::grant(&mut tx, GrantId(core.id()), admin, "admin", &scope, now)
+        .await
+        .map_err(stored("grant"))?;
     tx.commit().await.map_err(stored("commit"))?;
     Ok((tenant, made))
 }
@@ -124,11 +154,7 @@ fn unauthenticated() -> Error {
 }
 
 /// Looks in memory first; else lets `check` find the identity and remembers what comes of it.
-async fn remembered(
-    core: &Core,
-    hash: String,
-    check: impl Future<Output = Result<Identity>>,
-) -> Result<Arc<Actor>> {
+async fn remembered(core: &Core, hash: String, check: impl Future<Output = Result<Identity>>) -> Result<Arc<Actor>> {
     let now = core.now();
     let now_s = now.0 / 1_000_000;
     let began = {
@@ -153,9 +179,20 @@ async fn actor(core: &Core, identity: &Identity) -> Result<Actor> {
         .await
         .map_err(stored("load grants"))?
         .into_iter()
-        .filter_map(|(role, scope)| Some(Grant { role: Arc::clone(core.roles.get(&role.to_lowercase())?), scope }))
+        .filter_map(|(role, scope)| {
+            Some(Grant {
+                role: Arc::clone(core.roles.get(&role.to_lowercase())?),
+                scope,
+            })
+        })
         .collect();
-    Ok(Actor { id: identity.id, kind: identity.kind, name: identity.name.clone(), tenant: identity.tenant, grants })
+    Ok(Actor {
+        id: identity.id,
+        kind: identity.kind,
+        name: identity.name.clone(),
+        tenant: identity.tenant,
+        grants,
+    })
 }
 
 /// Verifies a name and a password: of a user, or an application's id and secret.
@@ -163,13 +200,18 @@ async fn actor(core: &Core, identity: &Identity) -> Result<Actor> {
 /// # Errors
 /// `Unauthenticated`.
 pub async fn basic(core: &Core, name: &str, password: &Secret) -> Result<Arc<Actor>> {
-    let hash = core.key.keyed_hash("remember-basic", &format!("{}:{name}:{}", name.len(), password.expose()));
+    let hash = core.key.keyed_hash(
+        "remember-basic",
+        &format!("{}:{name}:{}", name.len(), password.expose()),
+    );
     remembered(core, hash, check_basic(core, name, password)).await
 }
 
 async fn check_basic(core: &Core, name: &str, given: &Secret) -> Result<Identity> {
     let mut db = core.store.read().await.map_err(stored("read"))?;
-    let known = store::identity::find_by_name(&mut db, name).await.map_err(stored("find identity"))?;
+    let known = store::identity::find_by_name(&mut db, name)
+        .await
+        .map_err(stored("find identity"))?;
     drop(db);
     let application = known.iter().find(|identity| {
         identity.kind == IdentityKind::Application
@@ -196,7 +238,9 @@ pub async fn api_key(core: &Core, key: &Secret) -> Result<Arc<Actor>> {
     let hash = core.key.keyed_hash("api-key", key.expose());
     let find = async {
         let mut db = core.store.read().await.map_err(stored("read"))?;
-        let found = store::identity::find_by_secret(&mut db, &hash).await.map_err(stored("find API key"))?;
+        let found = store::identity::find_by_secret(&mut db, &hash)
+            .await
+            .map_err(stored("find API key"))?;
         found.ok_or_else(unauthenticated)
     };
     remembered(core, hash.clone(), find).await
@@ -228,7 +272,10 @@ async fn check_bearer(core: &Core, given: &Secret) -> Result<Identity> {
     .map_err(|_| unauthenticated())?;
     let id: IdentityId = claims.sub.parse().map_err(|_| unauthenticated())?;
     let mut db = core.store.read().await.map_err(stored("read"))?;
-    store::identity::find(&mut db, id).await.map_err(stored("find identity"))?.ok_or_else(unauthenticated)
+    store::identity::find(&mut db, id)
+        .await
+        .map_err(stored("find identity"))?
+        .ok_or_else(unauthenticated)
 }
 
 /// An access token for a verified caller, with its life.
@@ -290,14 +337,27 @@ pub struct Made {
 /// # Errors
 /// `Forbidden`, `Invalid` for an unknown role or scope, `AlreadyExists`.
 pub async fn create(ctx: &Ctx, wanted: Wanted) -> Result<Made> {
-    ctx.check_root(Resource::Identity, Action::Create, "credentials").await?;
+    ctx.check_root(Resource::Identity, Action::Create, "credentials")
+        .await?;
     let legal = |letter: char| letter.is_ascii_alphanumeric() || "-._@".contains(letter);
     if wanted.name.is_empty() || wanted.name.len() > 128 || !wanted.name.chars().all(legal) {
-        return Err(Error::invalid("name", "a credential's name has 1 to 128 of A-Z a-z 0-9 - . _ @"));
+        return Err(Error::invalid(
+            "name",
+            "a credential's name has 1 to 128 of A-Z a-z 0-9 - . _ @",
+        ));
     }
     let role = ctx.core.roles.get(&wanted.role.to_lowercase()).ok_or_else(|| {
-        let known = ctx.core.roles.values().map(|role| role.name.as_str()).collect::<Vec<_>>().join(", ");
-        Error::invalid("role", format!("there is no role \"{}\"; known are: {known}", wanted.role))
+        let known = ctx
+            .core
+            .roles
+            .values()
+            .map(|role| role.name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ");
+        Error::invalid(
+            "role",
+            format!("there is no role \"{}\"; known are: {known}", wanted.role),
+        )
     })?;
     let scope = scope(ctx, &wanted.scope).await?;
     let make = |kind: token::Kind| kind.generate().map_err(Error::internal);
@@ -336,7 +396,9 @@ pub async fn create(ctx: &Ctx, wanted: Wanted) -> Result<Made> {
         revoked_at: None,
     };
     let mut tx = ctx.core.store.begin().await.map_err(stored("begin"))?;
-    store::identity::insert(&mut tx, &identity).await.map_err(stored("insert credential"))?;
+    store::identity::insert(&mut tx, &identity)
+        .await
+        .map_err(stored("insert credential"))?;
     store::identity::grant(&mut tx, GrantId(ctx.core.id()), identity.id, &role.name, &scope, now)
         .await
         .map_err(stored("grant role"))?;
@@ -348,7 +410,12 @@ pub async fn create(ctx: &Ctx, wanted: Wanted) -> Result<Made> {
 
 async fn scope(ctx: &Ctx, text: &str) -> Result<Scope> {
     let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty()).collect();
-    let unknown = || Error::invalid("scope", format!("there is no scope \"{text}\": give FOLDER or FOLDER/CLUSTER"));
+    let unknown = || {
+        Error::invalid(
+            "scope",
+            format!("there is no scope \"{text}\": give FOLDER or FOLDER/CLUSTER"),
+        )
+    };
     match parts[..] {
         [] => Ok(ctx.root()),
         [folder] => cluster::folders(ctx)
@@ -381,10 +448,14 @@ pub struct Shown {
 pub async fn list(ctx: &Ctx) -> Result<Vec<Shown>> {
     ctx.check_root(Resource::Identity, Action::Read, "credentials").await?;
     let mut db = ctx.core.store.read().await.map_err(stored("read"))?;
-    let identities = store::identity::list(&mut db, ctx.tenant()).await.map_err(stored("list credentials"))?;
+    let identities = store::identity::list(&mut db, ctx.tenant())
+        .await
+        .map_err(stored("list credentials"))?;
     let mut shown = Vec::with_capacity(identities.len());
     for identity in identities {
-        let grants = store::identity::grants(&mut db, identity.id).await.map_err(stored("load grants"))?;
+        let grants = store::identity::grants(&mut db, identity.id)
+            .await
+            .map_err(stored("load grants"))?;
         shown.push(Shown { identity, grants });
     }
     Ok(shown)
@@ -395,9 +466,13 @@ pub async fn list(ctx: &Ctx) -> Result<Vec<Shown>> {
 /// # Errors
 /// `Forbidden`, `NotFound`.
 pub async fn revoke(ctx: &Ctx, id: IdentityId) -> Result<()> {
-    ctx.check_root(Resource::Identity, Action::Delete, "credentials").await?;
+    ctx.check_root(Resource::Identity, Action::Delete, "credentials")
+        .await?;
     let mut tx = ctx.core.store.begin().await.map_err(stored("begin"))?;
-    if !store::identity::revoke(&mut tx, ctx.tenant(), id, ctx.now()).await.map_err(stored("revoke"))? {
+    if !store::identity::revoke(&mut tx, ctx.tenant(), id, ctx.now())
+        .await
+        .map_err(stored("revoke"))?
+    {
         return Err(Error::not_found("credential", id));
     }
     record::done(ctx, &mut tx, "revoke-credential", &id.to_string(), String::new()).await?;

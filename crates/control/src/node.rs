@@ -126,7 +126,10 @@ impl Selector<'_> {
                 let short = hostname.split('.').next().unwrap_or(hostname);
                 self.hostnames.iter().any(|wanted| wanted.eq_ignore_ascii_case(short))
             })
-            || node.seen.address.is_some_and(|address| self.addresses.contains(&address.to_string()))
+            || node
+                .seen
+                .address
+                .is_some_and(|address| self.addresses.contains(&address.to_string()))
             || self.filter.as_ref().is_some_and(|filter| filter(status, full))
     }
 }
@@ -157,7 +160,9 @@ pub(crate) type Quotas = BTreeMap<(String, String), Arc<Quota>>;
 /// Quotas that bear on a cluster.
 pub(crate) async fn quotas(ctx: &Ctx, cluster: ClusterId) -> Result<Quotas> {
     let mut db = ctx.core.store.read().await.map_err(stored("read"))?;
-    let pools = store::pool::list(&mut db, cluster).await.map_err(stored("list pools"))?;
+    let pools = store::pool::list(&mut db, cluster)
+        .await
+        .map_err(stored("list pools"))?;
     drop(db);
     let mut quotas = Quotas::new();
     for pool in pools.into_iter().filter(|pool| pool.kind != PoolKind::Hosts) {
@@ -182,7 +187,11 @@ pub(crate) async fn figures(
     let quota = quotas
         .get(&(pool.account.clone(), pool.region.clone()))
         .ok_or_else(|| Error::internal(format!("no quota was read for {}", pool.account)))?;
-    let family = quota.family_cores.get(&size.family).copied().unwrap_or(quota.regional_cores);
+    let family = quota
+        .family_cores
+        .get(&size.family)
+        .copied()
+        .unwrap_or(quota.regional_cores);
     let limits = Limits {
         cluster_nodes: cluster.max_count,
         cluster_cores: cluster.max_cores,
@@ -191,23 +200,37 @@ pub(crate) async fn figures(
         cores: pool.core_count.unwrap_or(size.vcpus),
         quota_cores: size.quota_vcpus,
         family_quota: family,
-        region_quota: if pool.interruptible { quota.spot_cores } else { quota.regional_cores },
+        region_quota: if pool.interruptible {
+            quota.spot_cores
+        } else {
+            quota.regional_cores
+        },
         spot: pool.interruptible,
         group_size: pool.group_size_max,
     };
     let region = Key::region(&pool.account, &pool.region, pool.interruptible);
     let others = &quota.used_by_others;
     let total = |error| stored("load totals")(error);
-    let mut family_use = store::ledger::tally(db, &Key::family(&pool.account, &pool.region, &size.family)).await.map_err(total)?;
+    let mut family_use = store::ledger::tally(db, &Key::family(&pool.account, &pool.region, &size.family))
+        .await
+        .map_err(total)?;
     let mut region_use = store::ledger::tally(db, &region).await.map_err(total)?;
     let other_family = others.family_cores.get(&size.family).copied().unwrap_or(0);
-    let other_region = if pool.interruptible { others.spot_cores } else { others.regional_cores };
+    let other_region = if pool.interruptible {
+        others.spot_cores
+    } else {
+        others.regional_cores
+    };
     family_use.cores += i64::try_from(other_family).unwrap_or(i64::MAX);
     region_use.cores += i64::try_from(other_region).unwrap_or(i64::MAX);
     let in_use = InUse {
-        cluster: store::ledger::tally(db, &Key::cluster(cluster.id)).await.map_err(total)?,
+        cluster: store::ledger::tally(db, &Key::cluster(cluster.id))
+            .await
+            .map_err(total)?,
         pool: store::ledger::tally(db, &Key::pool(pool.id)).await.map_err(total)?,
-        bucket: store::ledger::tally(db, &Key::bucket(pool.id, &size.name)).await.map_err(total)?,
+        bucket: store::ledger::tally(db, &Key::bucket(pool.id, &size.name))
+            .await
+            .map_err(total)?,
         family_cores: family_use.cores,
         region_cores: region_use.cores,
     };
@@ -216,14 +239,17 @@ pub(crate) async fn figures(
 
 /// More nodes that a bucket takes now.
 pub(crate) fn available(ctx: &Ctx, cluster: &Cluster, pool: &Pool, bucket: &Bucket, figures: &Figures) -> u32 {
-    let open = bucket.closed(cluster.goal == ClusterGoal::Started).is_none()
-        && !bucket.exhausted(pool.throttle, ctx.now());
+    let open =
+        bucket.closed(cluster.goal == ClusterGoal::Started).is_none() && !bucket.exhausted(pool.throttle, ctx.now());
     capacity::available(&figures.limits, &figures.in_use, open)
 }
 
 /// Where a pool's machines count.
 pub(crate) fn place(core: &Core, pool: &Pool, size: &str) -> Place {
-    let family = core.accounts.get(&pool.account).and_then(|account| Core::size(account, size));
+    let family = core
+        .accounts
+        .get(&pool.account)
+        .and_then(|account| Core::size(account, size));
     Place {
         account: pool.account.clone(),
         region: pool.region.clone(),
@@ -237,9 +263,10 @@ pub(crate) fn place(core: &Core, pool: &Pool, size: &str) -> Place {
 /// `Invalid` when it is empty or too long.
 pub fn check_request_key(key: Option<&str>) -> Result<()> {
     match key {
-        Some(key) if key.is_empty() || key.chars().count() > REQUEST_KEY_MAX => {
-            Err(Error::invalid("requestId", format!("a request id has 1 to {REQUEST_KEY_MAX} characters")))
-        }
+        Some(key) if key.is_empty() || key.chars().count() > REQUEST_KEY_MAX => Err(Error::invalid(
+            "requestId",
+            format!("a request id has 1 to {REQUEST_KEY_MAX} characters"),
+        )),
         _ => Ok(()),
     }
 }
@@ -256,15 +283,24 @@ pub async fn create(ctx: &Ctx, which: &cluster::Selector, sets: &[Set], key: Opt
     let quotas = quotas(ctx, cluster.id).await?;
     let mut tx = ctx.core.store.begin().await.map_err(stored("begin"))?;
     if let Some(key) = &key
-        && store::operation::find_by_key(&mut tx, ctx.tenant(), key).await.map_err(stored("find request"))?.is_some()
+        && store::operation::find_by_key(&mut tx, ctx.tenant(), key)
+            .await
+            .map_err(stored("find request"))?
+            .is_some()
     {
-        return Err(Error::new(Kind::DuplicateRequest, format!("Request id {key} has already been used")));
+        return Err(Error::new(
+            Kind::DuplicateRequest,
+            format!("Request id {key} has already been used"),
+        ));
     }
     let mut making = Making::open(ctx, &mut tx, cluster.id, &quotas).await?;
     let total: u32 = sets.iter().fold(0, |sum, set| sum.saturating_add(set.count));
     if sets.is_empty() || total > ctx.core.settings.create_max {
         let most = ctx.core.settings.create_max;
-        return Err(Error::invalid("sets", format!("a request makes 1 to {most} nodes, this one asks for {total}")));
+        return Err(Error::invalid(
+            "sets",
+            format!("a request makes 1 to {most} nodes, this one asks for {total}"),
+        ));
     }
     let plans = sets.iter().map(|set| making.check(set)).collect::<Result<Vec<_>>>()?;
     let mut added = Vec::with_capacity(sets.len());
@@ -274,9 +310,18 @@ pub async fn create(ctx: &Ctx, which: &cluster::Selector, sets: &[Set], key: Opt
     let (targets, cluster) = making.write(&mut tx).await?;
     let operation = cluster::operate(ctx, &mut tx, &cluster, Verb::Create, key, &targets).await?;
     let count = targets.len();
-    record::done(ctx, &mut tx, "create-nodes", &cluster.name, format!("{count} of {total} nodes")).await?;
+    record::done(
+        ctx,
+        &mut tx,
+        "create-nodes",
+        &cluster.name,
+        format!("{count} of {total} nodes"),
+    )
+    .await?;
     let event = record::event(ctx, &cluster, "node", &cluster.name, format!("{count} nodes wanted"));
-    store::ledger::events(&mut tx, &[event]).await.map_err(stored("write event"))?;
+    store::ledger::events(&mut tx, &[event])
+        .await
+        .map_err(stored("write event"))?;
     tx.notify("node", String::new());
     tx.commit().await.map_err(stored("commit"))?;
     ctx.core.nodes_due.notify_one();
@@ -287,7 +332,13 @@ pub async fn create(ctx: &Ctx, which: &cluster::Selector, sets: &[Set], key: Opt
 ///
 /// # Errors
 /// As [`create`].
-pub async fn scale(ctx: &Ctx, which: &cluster::Selector, pool: &str, nodes: Option<u32>, cores: Option<u32>) -> Result<Created> {
+pub async fn scale(
+    ctx: &Ctx,
+    which: &cluster::Selector,
+    pool: &str,
+    nodes: Option<u32>,
+    cores: Option<u32>,
+) -> Result<Created> {
     let cluster = cluster::permitted(ctx, which, Resource::Node, Action::Create).await?;
     let quotas = quotas(ctx, cluster.id).await?;
     let mut tx = ctx.core.store.begin().await.map_err(stored("begin"))?;
@@ -310,15 +361,19 @@ pub async fn scale(ctx: &Ctx, which: &cluster::Selector, pool: &str, nodes: Opti
         let in_use = making.in_use(&pool, &figures);
         short = match (nodes, cores) {
             (Some(total), _) => u32::try_from(i64::from(total) - in_use.pool.nodes).unwrap_or(0),
-            (None, Some(total)) => {
-                u32::try_from(i64::from(total) - in_use.pool.cores).unwrap_or(0).div_ceil(figures.limits.cores.max(1))
-            }
+            (None, Some(total)) => u32::try_from(i64::from(total) - in_use.pool.cores)
+                .unwrap_or(0)
+                .div_ceil(figures.limits.cores.max(1)),
             (None, None) => return Err(Error::invalid("totalNodeCount", "give a total of nodes or of cores")),
         };
         if short == 0 {
             break;
         }
-        let set = Set { count: short, size: Some(size), ..set.clone() };
+        let set = Set {
+            count: short,
+            size: Some(size),
+            ..set.clone()
+        };
         let added = making.add(&mut tx, &set, &pool, &format).await?;
         short -= u32::try_from(added.names.len()).unwrap_or(short);
         names.extend(added.names);
@@ -326,11 +381,21 @@ pub async fn scale(ctx: &Ctx, which: &cluster::Selector, pool: &str, nodes: Opti
     let message = (short > 0).then(|| format!("{short} more nodes were wanted than there is room for"));
     let (targets, cluster) = making.write(&mut tx).await?;
     let operation = cluster::operate(ctx, &mut tx, &cluster, Verb::Create, None, &targets).await?;
-    record::done(ctx, &mut tx, "scale-pool", &pool.name, format!("{} nodes", targets.len())).await?;
+    record::done(
+        ctx,
+        &mut tx,
+        "scale-pool",
+        &pool.name,
+        format!("{} nodes", targets.len()),
+    )
+    .await?;
     tx.notify("node", String::new());
     tx.commit().await.map_err(stored("commit"))?;
     ctx.core.nodes_due.notify_one();
-    Ok(Created { operation, sets: vec![Added { names, message }] })
+    Ok(Created {
+        operation,
+        sets: vec![Added { names, message }],
+    })
 }
 
 /// Nodes being made in one transaction.
@@ -349,14 +414,22 @@ impl<'a> Making<'a> {
     /// Takes the locks, in an order that is the same for everybody, and loads what decisions need.
     async fn open(ctx: &'a Ctx, tx: &mut Tx, id: ClusterId, quotas: &'a Quotas) -> Result<Self> {
         for (account, region) in quotas.keys() {
-            store::ledger::lock_region(tx, account, region).await.map_err(stored("lock region"))?;
+            store::ledger::lock_region(tx, account, region)
+                .await
+                .map_err(stored("lock region"))?;
         }
-        store::cluster::take_sequence(tx, id, 0).await.map_err(stored("lock cluster"))?;
+        store::cluster::take_sequence(tx, id, 0)
+            .await
+            .map_err(stored("lock cluster"))?;
         let cluster = store::cluster::find(tx, ctx.tenant(), id)
             .await
             .map_err(stored("load cluster"))?
             .ok_or_else(|| Error::not_found("cluster", id))?;
-        let taken = store::node::names(tx, id).await.map_err(stored("list names"))?.into_iter().collect();
+        let taken = store::node::names(tx, id)
+            .await
+            .map_err(stored("list names"))?
+            .into_iter()
+            .collect();
         Ok(Self {
             ctx,
             pools: store::pool::list(tx, id).await.map_err(stored("list pools"))?,
@@ -375,34 +448,55 @@ impl<'a> Making<'a> {
             .pools
             .iter()
             .find(|pool| pool.kind == PoolKind::Many && !pool.removed && pool.name == set.pool)
-            .ok_or_else(|| Error::invalid("pool", format!("there is no pool \"{}\" in cluster \"{}\"", set.pool, self.cluster.name)))?;
+            .ok_or_else(|| {
+                Error::invalid(
+                    "pool",
+                    format!("there is no pool \"{}\" in cluster \"{}\"", set.pool, self.cluster.name),
+                )
+            })?;
         if set.count == 0 {
             return Err(Error::invalid("count", "a set makes at least one node"));
         }
         if let Some(size) = &set.size
-            && !self.buckets.iter().any(|bucket| bucket.pool == pool.id && bucket.size.eq_ignore_ascii_case(size))
+            && !self
+                .buckets
+                .iter()
+                .any(|bucket| bucket.pool == pool.id && bucket.size.eq_ignore_ascii_case(size))
         {
             return Err(Error::invalid(
                 "size",
-                format!("\"{size}\" is none of the machine sizes of \"{}\": {}", pool.name, pool.sizes.join(", ")),
+                format!(
+                    "\"{size}\" is none of the machine sizes of \"{}\": {}",
+                    pool.name,
+                    pool.sizes.join(", ")
+                ),
             ));
         }
         let legal = |letter: char| letter.is_ascii_alphanumeric() || "_.-".contains(letter);
         if let Some(group) = &set.placement_group
             && (group.is_empty() || group.len() > 64 || !group.chars().all(legal))
         {
-            return Err(Error::invalid("placementGroupId", format!("\"{group}\" is no placement group name")));
+            return Err(Error::invalid(
+                "placementGroupId",
+                format!("\"{group}\" is no placement group name"),
+            ));
         }
         let escaped = pool.name.replace('%', "%%");
         let default = || pool.name_format.clone().unwrap_or_else(|| format!("{escaped}-%d"));
         let format = Format::parse(&set.name_format.clone().unwrap_or_else(default))?;
         if !format.indexed() {
             if set.count > 1 {
-                return Err(Error::invalid("nameFormat", "a name format without an index makes exactly one node"));
+                return Err(Error::invalid(
+                    "nameFormat",
+                    "a name format without an index makes exactly one node",
+                ));
             }
             let name = format.name(0);
             if self.taken.contains(&naming::key(&name)) {
-                return Err(Error::new(Kind::AlreadyExists, format!("a node named \"{name}\" already exists")));
+                return Err(Error::new(
+                    Kind::AlreadyExists,
+                    format!("a node named \"{name}\" already exists"),
+                ));
             }
         }
         naming::check_node_name(&format.name(set.name_offset.unwrap_or(pool.name_offset)))?;
@@ -421,8 +515,14 @@ impl<'a> Making<'a> {
             total.nodes += change.nodes;
             total.cores += change.cores;
         }
-        in_use.family_cores += self.deltas.of(&Key::family(&pool.account, &pool.region, &figures.size.family)).cores;
-        in_use.region_cores += self.deltas.of(&Key::region(&pool.account, &pool.region, pool.interruptible)).cores;
+        in_use.family_cores += self
+            .deltas
+            .of(&Key::family(&pool.account, &pool.region, &figures.size.family))
+            .cores;
+        in_use.region_cores += self
+            .deltas
+            .of(&Key::region(&pool.account, &pool.region, pool.interruptible))
+            .cores;
         in_use
     }
 
@@ -445,7 +545,9 @@ impl<'a> Making<'a> {
         }
         let offset = set.name_offset.unwrap_or(pool.name_offset);
         let names = naming::allocate(format, offset, fits, &mut self.taken)?;
-        let first = store::cluster::take_sequence(tx, self.cluster.id, i64::from(fits)).await.map_err(stored("number nodes"))?;
+        let first = store::cluster::take_sequence(tx, self.cluster.id, i64::from(fits))
+            .await
+            .map_err(stored("number nodes"))?;
         let place = place(&self.ctx.core, pool, &bucket.size);
         for (sequence, name) in (first..).zip(&names) {
             let mut node = fresh(self.ctx, &self.cluster, pool, name.clone(), sequence, &figures);
@@ -458,10 +560,17 @@ impl<'a> Making<'a> {
                 verb::wish(&mut node, Goal::Started, self.ctx.now());
             }
             self.deltas.change(None, Some(&node), &place);
-            self.made.push(Full { node, overrides: set.overrides.clone() });
+            self.made.push(Full {
+                node,
+                overrides: set.overrides.clone(),
+            });
         }
-        let message = (fits < set.count)
-            .then(|| format!("Only {fits} of {} requested nodes were added, limited by {why}", set.count));
+        let message = (fits < set.count).then(|| {
+            format!(
+                "Only {fits} of {} requested nodes were added, limited by {why}",
+                set.count
+            )
+        });
         Ok(Added { names, message })
     }
 
@@ -469,7 +578,11 @@ impl<'a> Making<'a> {
     async fn choose(&self, tx: &mut Tx, set: &Set, pool: &Pool) -> Result<(Bucket, Figures, u32)> {
         let mut some: Option<(Bucket, Figures, u32)> = None;
         let candidates = self.buckets.iter().filter(|bucket| {
-            bucket.pool == pool.id && set.size.as_ref().is_none_or(|size| bucket.size.eq_ignore_ascii_case(size))
+            bucket.pool == pool.id
+                && set
+                    .size
+                    .as_ref()
+                    .is_none_or(|size| bucket.size.eq_ignore_ascii_case(size))
         });
         for bucket in candidates {
             let mut figures = figures(self.ctx, tx, &self.cluster, pool, &bucket.size, self.quotas).await?;
@@ -487,7 +600,9 @@ impl<'a> Making<'a> {
 
     fn why(&self, pool: &Pool, bucket: &Bucket, figures: &Figures) -> String {
         match bucket.closed(self.cluster.goal == ClusterGoal::Started) {
-            Some(Closed::NotActivated) => "NotActivated: the cluster has not been started since this size was declared".into(),
+            Some(Closed::NotActivated) => {
+                "NotActivated: the cluster has not been started since this size was declared".into()
+            }
             Some(Closed::Disabled) => "DisabledMachineType: the size is no longer declared".into(),
             None if bucket.exhausted(pool.throttle, self.ctx.now()) => {
                 format!("the provider having had no capacity for {} recently", bucket.size)
@@ -498,10 +613,20 @@ impl<'a> Making<'a> {
 
     /// Writes everything that was made.
     async fn write(self, tx: &mut Tx) -> Result<(Vec<Target>, Cluster)> {
-        store::node::insert(tx, &self.made).await.map_err(stored("insert nodes"))?;
-        store::ledger::change_tallies(tx, self.deltas.into_changes()).await.map_err(stored("change totals"))?;
-        let targets =
-            self.made.iter().map(|full| Target { node: full.node.id, generation: full.node.generation }).collect();
+        store::node::insert(tx, &self.made)
+            .await
+            .map_err(stored("insert nodes"))?;
+        store::ledger::change_tallies(tx, self.deltas.into_changes())
+            .await
+            .map_err(stored("change totals"))?;
+        let targets = self
+            .made
+            .iter()
+            .map(|full| Target {
+                node: full.node.id,
+                generation: full.node.generation,
+            })
+            .collect();
         Ok((targets, self.cluster))
     }
 }
@@ -549,10 +674,18 @@ pub(crate) async fn insert_single(ctx: &Ctx, tx: &mut Tx, cluster: &Cluster, poo
         quota_cores: size.quota_vcpus,
         ..Limits::default()
     };
-    let sequence = store::cluster::take_sequence(tx, cluster.id, 1).await.map_err(stored("number node"))?;
-    let figures = Figures { size, limits, in_use: InUse::default() };
+    let sequence = store::cluster::take_sequence(tx, cluster.id, 1)
+        .await
+        .map_err(stored("number node"))?;
+    let figures = Figures {
+        size,
+        limits,
+        in_use: InUse::default(),
+    };
     let node = fresh(ctx, cluster, pool, pool.name.clone(), sequence, &figures);
-    store::node::insert(tx, &[Full { node, overrides: None }]).await.map_err(stored("insert node"))
+    store::node::insert(tx, &[Full { node, overrides: None }])
+        .await
+        .map_err(stored("insert node"))
 }
 
 /// Starts a cluster's single nodes and makes its initial ones.
@@ -560,8 +693,15 @@ pub(crate) async fn start_first(ctx: &Ctx, tx: &mut Tx, cluster: &Cluster, quota
     let mut making = Making::open(ctx, tx, cluster.id, quotas).await?;
     let mut targets = Vec::new();
     let records = store::node::list(tx, cluster.id).await.map_err(stored("list nodes"))?;
-    for full in records.iter().filter(|full| full.node.single && full.node.goal != Goal::Started) {
-        let Some(pool) = making.pools.iter().find(|pool| pool.id == full.node.pool && pool.start_automatically) else {
+    for full in records
+        .iter()
+        .filter(|full| full.node.single && full.node.goal != Goal::Started)
+    {
+        let Some(pool) = making
+            .pools
+            .iter()
+            .find(|pool| pool.id == full.node.pool && pool.start_automatically)
+        else {
             continue;
         };
         let before = full.node.clone();
@@ -570,12 +710,27 @@ pub(crate) async fn start_first(ctx: &Ctx, tx: &mut Tx, cluster: &Cluster, quota
         verb::wish(&mut node, Goal::Started, ctx.now());
         store::node::wish(tx, &node).await.map_err(stored("write wish"))?;
         making.deltas.change(Some(&before), Some(&node), &place);
-        targets.push(Target { node: node.id, generation: node.generation });
+        targets.push(Target {
+            node: node.id,
+            generation: node.generation,
+        });
     }
-    for pool in making.pools.clone().iter().filter(|pool| pool.kind == PoolKind::Many && !pool.removed) {
-        let active = records.iter().filter(|full| full.node.pool == pool.id && full.node.active());
-        let (nodes, cores) = active.fold((0u32, 0u32), |(nodes, cores), full| (nodes + 1, cores + full.node.cores));
-        let first = pool.sizes.first().and_then(|size| Core::size(ctx.core.accounts.get(&pool.account)?, size));
+    for pool in making
+        .pools
+        .clone()
+        .iter()
+        .filter(|pool| pool.kind == PoolKind::Many && !pool.removed)
+    {
+        let active = records
+            .iter()
+            .filter(|full| full.node.pool == pool.id && full.node.active());
+        let (nodes, cores) = active.fold((0u32, 0u32), |(nodes, cores), full| {
+            (nodes + 1, cores + full.node.cores)
+        });
+        let first = pool
+            .sizes
+            .first()
+            .and_then(|size| Core::size(ctx.core.accounts.get(&pool.account)?, size));
         let each = pool.core_count.or(first.map(|size| size.vcpus)).unwrap_or(1).max(1);
         let wanted = pool
             .initial_count
@@ -608,7 +763,11 @@ pub(crate) async fn end_all(ctx: &Ctx, tx: &mut Tx, cluster: &Cluster) -> Result
     let mut deltas = Deltas::default();
     let mut targets = Vec::new();
     for full in store::node::list(tx, cluster.id).await.map_err(stored("list nodes"))? {
-        let goal = if full.node.single && cluster.goal != ClusterGoal::Absent { Goal::Off } else { Goal::Absent };
+        let goal = if full.node.single && cluster.goal != ClusterGoal::Absent {
+            Goal::Off
+        } else {
+            Goal::Absent
+        };
         if full.node.goal == goal {
             continue;
         }
@@ -619,9 +778,14 @@ pub(crate) async fn end_all(ctx: &Ctx, tx: &mut Tx, cluster: &Cluster) -> Result
             deltas.change(Some(&full.node), Some(&node), &place(&ctx.core, pool, &node.size));
         }
         tx.notify("goal", node.id.to_string());
-        targets.push(Target { node: node.id, generation: node.generation });
+        targets.push(Target {
+            node: node.id,
+            generation: node.generation,
+        });
     }
-    store::ledger::change_tallies(tx, deltas.into_changes()).await.map_err(stored("change totals"))?;
+    store::ledger::change_tallies(tx, deltas.into_changes())
+        .await
+        .map_err(stored("change totals"))?;
     tx.notify("node", String::new());
     Ok(targets)
 }
@@ -637,36 +801,68 @@ pub async fn manage(
     selector: &Selector<'_>,
     key: Option<String>,
 ) -> Result<Managed> {
-    let action = if verb == Verb::Remove { Action::Delete } else { Action::Update };
+    let action = if verb == Verb::Remove {
+        Action::Delete
+    } else {
+        Action::Update
+    };
     let cluster = cluster::permitted(ctx, which, Resource::Node, action).await?;
     check_request_key(key.as_deref())?;
     if selector.is_empty() {
-        return Err(Error::invalid("names", "select nodes by name, id, host name, address or filter"));
+        return Err(Error::invalid(
+            "names",
+            "select nodes by name, id, host name, address or filter",
+        ));
     }
     let quotas = quotas(ctx, cluster.id).await?;
     let view = cluster::status(ctx, &cluster::Selector::Id(cluster.id), selector.filter.is_some()).await?;
     let mut tx = ctx.core.store.begin().await.map_err(stored("begin"))?;
     if let Some(key) = &key
-        && store::operation::find_by_key(&mut tx, ctx.tenant(), key).await.map_err(stored("find request"))?.is_some()
+        && store::operation::find_by_key(&mut tx, ctx.tenant(), key)
+            .await
+            .map_err(stored("find request"))?
+            .is_some()
     {
-        return Err(Error::new(Kind::DuplicateRequest, format!("Request id {key} has already been used")));
+        return Err(Error::new(
+            Kind::DuplicateRequest,
+            format!("Request id {key} has already been used"),
+        ));
     }
     let making = Making::open(ctx, &mut tx, cluster.id, &quotas).await?;
-    let records = store::node::list(&mut tx, cluster.id).await.map_err(stored("list nodes"))?;
-    let mut change = Change { ctx, making, judged: Vec::new(), targets: Vec::new(), events: Vec::new() };
+    let records = store::node::list(&mut tx, cluster.id)
+        .await
+        .map_err(stored("list nodes"))?;
+    let mut change = Change {
+        ctx,
+        making,
+        judged: Vec::new(),
+        targets: Vec::new(),
+        events: Vec::new(),
+    };
     for full in records.iter().filter(|full| selector.takes(&view, full)) {
         change.one(&mut tx, verb, full).await?;
     }
-    let Change { making, judged, targets, events, .. } = change;
+    let Change {
+        making,
+        judged,
+        targets,
+        events,
+        ..
+    } = change;
     let (_, cluster) = making.write(&mut tx).await?;
     let operation = cluster::operate(ctx, &mut tx, &cluster, verb, key, &targets).await?;
     let detail = format!("{} of {} nodes", targets.len(), judged.len());
     record::done(ctx, &mut tx, &format!("{}-nodes", verb.word()), &cluster.name, detail).await?;
-    store::ledger::events(&mut tx, &events).await.map_err(stored("write events"))?;
+    store::ledger::events(&mut tx, &events)
+        .await
+        .map_err(stored("write events"))?;
     tx.notify("node", String::new());
     tx.commit().await.map_err(stored("commit"))?;
     ctx.core.nodes_due.notify_one();
-    Ok(Managed { operation, nodes: judged })
+    Ok(Managed {
+        operation,
+        nodes: judged,
+    })
 }
 
 /// One management request under way.
@@ -684,17 +880,29 @@ impl Change<'_> {
         let error = match verb::decide(verb, node) {
             Verdict::Refuse(text) => Some(text),
             Verdict::Nothing => {
-                self.targets.push(Target { node: node.id, generation: node.generation });
+                self.targets.push(Target {
+                    node: node.id,
+                    generation: node.generation,
+                });
                 None
             }
             Verdict::RemoveNow => {
-                store::node::delete(tx, node.id, None).await.map_err(stored("delete node"))?;
-                self.targets.push(Target { node: node.id, generation: node.generation });
+                store::node::delete(tx, node.id, None)
+                    .await
+                    .map_err(stored("delete node"))?;
+                self.targets.push(Target {
+                    node: node.id,
+                    generation: node.generation,
+                });
                 None
             }
             Verdict::Change(goal) => self.wish(tx, node, goal).await?,
         };
-        self.judged.push(Judged { id: node.id, name: node.name.clone(), error });
+        self.judged.push(Judged {
+            id: node.id,
+            name: node.name.clone(),
+            error,
+        });
         Ok(())
     }
 
@@ -720,7 +928,10 @@ impl Change<'_> {
             &node.name,
             format!("wanted {}", goal.word()),
         ));
-        self.targets.push(Target { node: node.id, generation: wished.generation });
+        self.targets.push(Target {
+            node: node.id,
+            generation: wished.generation,
+        });
         Ok(None)
     }
 
@@ -734,20 +945,37 @@ impl Change<'_> {
             figures.limits.pool_cores = u32::MAX;
             figures.in_use.pool = capacity::Totals::default();
             let room = capacity::available(&figures.limits, &figures.in_use, true);
-            return Ok((room == 0).then(|| format!("no room: limited by {}", capacity::tightest(&figures.limits, &figures.in_use))));
+            return Ok((room == 0).then(|| {
+                format!(
+                    "no room: limited by {}",
+                    capacity::tightest(&figures.limits, &figures.in_use)
+                )
+            }));
         }
-        let Some(bucket) = making.buckets.iter().find(|bucket| bucket.pool == pool.id && bucket.size == node.size) else {
+        let Some(bucket) = making
+            .buckets
+            .iter()
+            .find(|bucket| bucket.pool == pool.id && bucket.size == node.size)
+        else {
             return Ok(Some(format!("machine size {} is no longer declared", node.size)));
         };
         if available(self.ctx, &making.cluster, pool, bucket, &figures) == 0 {
-            return Ok(Some(format!("no room: limited by {}", making.why(pool, bucket, &figures))));
+            return Ok(Some(format!(
+                "no room: limited by {}",
+                making.why(pool, bucket, &figures)
+            )));
         }
         if let Some(group) = &node.placement_group {
             let key = Key::group(pool.id, &node.size, group);
-            let active = store::ledger::tally(tx, &key).await.map_err(stored("load totals"))?.nodes
+            let active = store::ledger::tally(tx, &key)
+                .await
+                .map_err(stored("load totals"))?
+                .nodes
                 + making.deltas.of(&key).nodes;
             if active >= i64::from(pool.group_size_max) {
-                return Ok(Some(format!("no room: limited by the maximum size of placement group {group}")));
+                return Ok(Some(format!(
+                    "no room: limited by the maximum size of placement group {group}"
+                )));
             }
         }
         Ok(None)
@@ -765,11 +993,15 @@ pub async fn of_operation(
 ) -> Result<Option<(cluster::Status, reeve_model::operation::Operation)>> {
     let mut status = cluster::status(ctx, which, false).await?;
     let mut db = ctx.core.store.read().await.map_err(stored("read"))?;
-    let Some((found, cluster)) = operation::find_in(ctx, &mut db, operation).await? else { return Ok(None) };
+    let Some((found, cluster)) = operation::find_in(ctx, &mut db, operation).await? else {
+        return Ok(None);
+    };
     if cluster.id != status.cluster.id {
         return Ok(None);
     }
-    status.nodes = store::node::of_operation(&mut db, found.id).await.map_err(stored("list nodes"))?;
+    status.nodes = store::node::of_operation(&mut db, found.id)
+        .await
+        .map_err(stored("list nodes"))?;
     Ok(Some((status, found)))
 }
 
@@ -791,7 +1023,9 @@ pub struct Detailed {
 pub async fn get(ctx: &Ctx, which: &cluster::Selector, name: &str) -> Result<(Cluster, Detailed)> {
     let mut db = ctx.core.store.read().await.map_err(stored("read"))?;
     let cluster = cluster::resolve(ctx, &mut db, which).await?;
-    let mut found = store::node::find_by_name(&mut db, cluster.id, name).await.map_err(stored("load node"))?;
+    let mut found = store::node::find_by_name(&mut db, cluster.id, name)
+        .await
+        .map_err(stored("load node"))?;
     if found.is_none()
         && let Ok(id) = name.parse::<NodeId>()
     {
@@ -804,7 +1038,9 @@ pub async fn get(ctx: &Ctx, which: &cluster::Selector, name: &str) -> Result<(Cl
         .await
         .map_err(stored("load pool"))?
         .ok_or_else(|| Error::internal(format!("node {} has no pool", full.node.id)))?;
-    let report = store::node::find_report(&mut db, full.node.id).await.map_err(stored("load report"))?;
+    let report = store::node::find_report(&mut db, full.node.id)
+        .await
+        .map_err(stored("load report"))?;
     Ok((cluster, Detailed { full, pool, report }))
 }
 
@@ -812,11 +1048,20 @@ pub async fn get(ctx: &Ctx, which: &cluster::Selector, name: &str) -> Result<(Cl
 ///
 /// # Errors
 /// `NotFound`.
-pub async fn page(ctx: &Ctx, which: &cluster::Selector, after: i64, limit: u32) -> Result<(Cluster, Vec<Pool>, Vec<Full>)> {
+pub async fn page(
+    ctx: &Ctx,
+    which: &cluster::Selector,
+    after: i64,
+    limit: u32,
+) -> Result<(Cluster, Vec<Pool>, Vec<Full>)> {
     let mut db = ctx.core.store.read().await.map_err(stored("read"))?;
     let cluster = cluster::resolve(ctx, &mut db, which).await?;
-    let pools = store::pool::list(&mut db, cluster.id).await.map_err(stored("list pools"))?;
-    let nodes = store::node::page(&mut db, cluster.id, after, limit).await.map_err(stored("list nodes"))?;
+    let pools = store::pool::list(&mut db, cluster.id)
+        .await
+        .map_err(stored("list pools"))?;
+    let nodes = store::node::page(&mut db, cluster.id, after, limit)
+        .await
+        .map_err(stored("list nodes"))?;
     Ok((cluster, pools, nodes))
 }
 
@@ -833,16 +1078,22 @@ pub async fn list(ctx: &Ctx, which: &cluster::Selector) -> Result<(Cluster, Vec<
         .into_iter()
         .map(|pool| (pool.id, pool))
         .collect();
-    let mut facts: BTreeMap<NodeId, String> =
-        store::node::reports(&mut db, cluster.id).await.map_err(stored("list reports"))?.into_iter().collect();
-    let nodes = store::node::list(&mut db, cluster.id).await.map_err(stored("list nodes"))?;
+    let mut facts: BTreeMap<NodeId, String> = store::node::reports(&mut db, cluster.id)
+        .await
+        .map_err(stored("list reports"))?
+        .into_iter()
+        .collect();
+    let nodes = store::node::list(&mut db, cluster.id)
+        .await
+        .map_err(stored("list nodes"))?;
     let detailed = nodes
         .into_iter()
         .filter_map(|full| {
             let pool = pools.get(&full.node.pool)?.clone();
-            let report = facts
-                .remove(&full.node.id)
-                .map(|facts| store::node::Report { facts, ..store::node::Report::default() });
+            let report = facts.remove(&full.node.id).map(|facts| store::node::Report {
+                facts,
+                ..store::node::Report::default()
+            });
             Some(Detailed { full, pool, report })
         })
         .collect();
@@ -852,7 +1103,10 @@ pub async fn list(ctx: &Ctx, which: &cluster::Selector) -> Result<(Cluster, Vec<
 /// Names of regions and accounts that decisions of `pools` lock, for tests of lock order.
 #[must_use]
 pub fn lock_order(pools: &[Pool]) -> BTreeSet<(String, String)> {
-    pools.iter().map(|pool| (pool.account.clone(), pool.region.clone())).collect()
+    pools
+        .iter()
+        .map(|pool| (pool.account.clone(), pool.region.clone()))
+        .collect()
 }
 
 /// When a node's agent was last heard of, beats not yet written included.

@@ -41,8 +41,12 @@ pub(crate) async fn find_in(ctx: &Ctx, db: &mut Conn, which: &Selector) -> Resul
     }
     .map_err(stored("load operation"))?;
     let Some(operation) = found else { return Ok(None) };
-    let cluster = store::cluster::find(db, ctx.tenant(), operation.cluster).await.map_err(stored("load cluster"))?;
-    Ok(cluster.filter(|cluster| ctx.sees(Resource::Cluster, &cluster.scope())).map(|cluster| (operation, cluster)))
+    let cluster = store::cluster::find(db, ctx.tenant(), operation.cluster)
+        .await
+        .map_err(stored("load cluster"))?;
+    Ok(cluster
+        .filter(|cluster| ctx.sees(Resource::Cluster, &cluster.scope()))
+        .map(|cluster| (operation, cluster)))
 }
 
 /// One operation, `None` when there is none the caller may see.
@@ -51,9 +55,17 @@ pub(crate) async fn find_in(ctx: &Ctx, db: &mut Conn, which: &Selector) -> Resul
 /// `Unavailable` when the database does not answer.
 pub async fn find(ctx: &Ctx, which: &Selector) -> Result<Option<Shown>> {
     let mut db = ctx.core.store.read().await.map_err(stored("read"))?;
-    let Some((operation, cluster)) = find_in(ctx, &mut db, which).await? else { return Ok(None) };
-    let progress = store::operation::progress(&mut db, operation.id).await.map_err(stored("read progress"))?;
-    Ok(Some(Shown { operation, cluster: cluster.name, progress }))
+    let Some((operation, cluster)) = find_in(ctx, &mut db, which).await? else {
+        return Ok(None);
+    };
+    let progress = store::operation::progress(&mut db, operation.id)
+        .await
+        .map_err(stored("read progress"))?;
+    Ok(Some(Shown {
+        operation,
+        cluster: cluster.name,
+        progress,
+    }))
 }
 
 /// One operation.
@@ -61,7 +73,9 @@ pub async fn find(ctx: &Ctx, which: &Selector) -> Result<Option<Shown>> {
 /// # Errors
 /// `NotFound`.
 pub async fn get(ctx: &Ctx, id: OperationId) -> Result<Shown> {
-    find(ctx, &Selector::Id(id)).await?.ok_or_else(|| Error::not_found("operation", id))
+    find(ctx, &Selector::Id(id))
+        .await?
+        .ok_or_else(|| Error::not_found("operation", id))
 }
 
 /// Operations before the cursor `before`, newest first, of all clusters the caller may see.
@@ -91,9 +105,17 @@ pub async fn list(ctx: &Ctx, cluster: Option<ClusterId>, before: i64, limit: u32
             if let Some(cluster) = clusters.get(&operation.cluster)
                 && shown.len() < limit as usize
             {
-                let progress =
-                    store::operation::progress(&mut db, operation.id).await.map_err(stored("read progress"))?;
-                shown.push((Shown { operation, cluster: cluster.name.clone(), progress }, sequence));
+                let progress = store::operation::progress(&mut db, operation.id)
+                    .await
+                    .map_err(stored("read progress"))?;
+                shown.push((
+                    Shown {
+                        operation,
+                        cluster: cluster.name.clone(),
+                        progress,
+                    },
+                    sequence,
+                ));
             }
         }
         if !full {

@@ -10,7 +10,9 @@ use crate::{core::stored, ctx::Ctx};
 
 /// Writes the audit line of an accepted change.
 pub(crate) async fn done(ctx: &Ctx, tx: &mut Tx, verb: &str, resource: &str, detail: String) -> Result<()> {
-    ledger::audit(tx, &entry(ctx, verb, resource, "ok", detail)).await.map_err(stored("write audit entry"))
+    ledger::audit(tx, &entry(ctx, verb, resource, "ok", detail))
+        .await
+        .map_err(stored("write audit entry"))
 }
 
 /// Writes the audit line of a refused one, in a transaction of its own; a failure is logged and refuses nothing more.

@@ -32,7 +32,10 @@ impl Supervisor {
     /// Starts everything that a server does by itself.
     #[must_use]
     pub fn start(core: &Arc<Core>) -> Self {
-        let supervisor = Self { tracker: TaskTracker::new(), stop: CancellationToken::new() };
+        let supervisor = Self {
+            tracker: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        };
         let stop = || supervisor.stop.clone();
         supervisor.run(nodes(Arc::clone(core), stop()));
         supervisor.run(clusters(Arc::clone(core), stop()));
@@ -44,7 +47,10 @@ impl Supervisor {
     }
 
     /// Runs one more task until it ends by itself; it should watch [`Self::stopping`].
-    #[expect(clippy::disallowed_methods, reason = "this is the supervisor that the others are told to use")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the supervisor that the others are told to use"
+    )]
     pub fn run(&self, task: impl Future<Output = ()> + Send + 'static) {
         tokio::spawn(self.tracker.track_future(task));
     }
@@ -59,7 +65,10 @@ impl Supervisor {
     pub async fn stop(self) {
         self.stop.cancel();
         self.tracker.close();
-        if tokio::time::timeout(Duration::from_secs(10), self.tracker.wait()).await.is_err() {
+        if tokio::time::timeout(Duration::from_secs(10), self.tracker.wait())
+            .await
+            .is_err()
+        {
             tracing::warn!("background work did not end within 10 s");
         }
     }
@@ -168,11 +177,17 @@ async fn housekeeping(core: Arc<Core>, stop: CancellationToken) {
 async fn clean(core: &Core) -> reeve_model::Result<()> {
     let now: Timestamp = core.now();
     let mut tx = core.store.begin().await.map_err(stored("begin"))?;
-    let events = reeve_store::ledger::forget_events(&mut tx, now - EVENTS_KEPT).await.map_err(stored("drop events"))?;
+    let events = reeve_store::ledger::forget_events(&mut tx, now - EVENTS_KEPT)
+        .await
+        .map_err(stored("drop events"))?;
     let tokens = reeve_store::identity::drop_join_tokens(&mut tx, now - Duration::from_secs(3600))
         .await
         .map_err(stored("drop join tokens"))?;
     tx.commit().await.map_err(stored("commit"))?;
-    core.note("housekeeping", format!("dropped {events} events, {tokens} join tokens"), None);
+    core.note(
+        "housekeeping",
+        format!("dropped {events} events, {tokens} join tokens"),
+        None,
+    );
     Ok(())
 }

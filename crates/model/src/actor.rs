@@ -39,7 +39,9 @@ impl IdentityKind {
     /// Reads [`Self::word`].
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::User, Self::Application, Self::ApiKey, Self::Agent, Self::System].into_iter().find(|kind| kind.word() == word)
+        [Self::User, Self::Application, Self::ApiKey, Self::Agent, Self::System]
+            .into_iter()
+            .find(|kind| kind.word() == word)
     }
 }
 

@@ -85,7 +85,10 @@ pub struct Place {
 pub fn contributions(node: &Node, place: &Place) -> Vec<(Key, Totals)> {
     let mut all = Vec::with_capacity(6);
     if node.active() {
-        let one = Totals { nodes: 1, cores: i64::from(node.cores) };
+        let one = Totals {
+            nodes: 1,
+            cores: i64::from(node.cores),
+        };
         all.push((Key::cluster(node.cluster), one));
         if !node.single {
             all.push((Key::pool(node.pool), one));
@@ -96,7 +99,10 @@ pub fn contributions(node: &Node, place: &Place) -> Vec<(Key, Totals)> {
         }
     }
     if node.consuming() {
-        let one = Totals { nodes: 1, cores: i64::from(node.quota_cores) };
+        let one = Totals {
+            nodes: 1,
+            cores: i64::from(node.quota_cores),
+        };
         all.push((Key::region(&place.account, &place.region, node.spot), one));
         if !node.spot {
             all.push((Key::family(&place.account, &place.region, &place.family), one));
@@ -180,7 +186,11 @@ fn fit(cores: u64, each: u32) -> u32 {
 /// Cores of the quota that bears: the region's, and for regular machines also the family's.
 #[must_use]
 pub fn quota_cores(limits: &Limits) -> u64 {
-    if limits.spot { limits.region_quota } else { limits.family_quota.min(limits.region_quota) }
+    if limits.spot {
+        limits.region_quota
+    } else {
+        limits.family_quota.min(limits.region_quota)
+    }
 }
 
 /// Machines that fit in `cores` of quota.
@@ -206,14 +216,32 @@ fn rooms(limits: &Limits, in_use: &InUse) -> Vec<(i64, &'static str)> {
     let (each, quota_each) = (i64::from(limits.cores.max(1)), i64::from(limits.quota_cores.max(1)));
     let left = |limit: u64, used: i64| i64::try_from(limit).unwrap_or(i64::MAX).saturating_sub(used);
     let mut rooms = vec![
-        (left(limits.pool_nodes.into(), in_use.pool.nodes), "the node limit of the pool"),
-        (left(limits.pool_cores.into(), in_use.pool.cores).div_euclid(each), "the core limit of the pool"),
-        (left(limits.cluster_nodes.into(), in_use.cluster.nodes), "the node limit of the cluster"),
-        (left(limits.cluster_cores.into(), in_use.cluster.cores).div_euclid(each), "the core limit of the cluster"),
-        (left(limits.region_quota, in_use.region_cores).div_euclid(quota_each), "the quota of the region"),
+        (
+            left(limits.pool_nodes.into(), in_use.pool.nodes),
+            "the node limit of the pool",
+        ),
+        (
+            left(limits.pool_cores.into(), in_use.pool.cores).div_euclid(each),
+            "the core limit of the pool",
+        ),
+        (
+            left(limits.cluster_nodes.into(), in_use.cluster.nodes),
+            "the node limit of the cluster",
+        ),
+        (
+            left(limits.cluster_cores.into(), in_use.cluster.cores).div_euclid(each),
+            "the core limit of the cluster",
+        ),
+        (
+            left(limits.region_quota, in_use.region_cores).div_euclid(quota_each),
+            "the quota of the region",
+        ),
     ];
     if !limits.spot {
-        rooms.push((left(limits.family_quota, in_use.family_cores).div_euclid(quota_each), "the quota of the family"));
+        rooms.push((
+            left(limits.family_quota, in_use.family_cores).div_euclid(quota_each),
+            "the quota of the family",
+        ));
     }
     rooms
 }
@@ -221,15 +249,25 @@ fn rooms(limits: &Limits, in_use: &InUse) -> Vec<(i64, &'static str)> {
 /// More nodes that can be made now; none when the bucket is not `open`.
 #[must_use]
 pub fn available(limits: &Limits, in_use: &InUse, open: bool) -> u32 {
-    let least = rooms(limits, in_use).into_iter().map(|(room, _)| room).min().unwrap_or(0);
-    if open { u32::try_from(least.max(0)).unwrap_or(u32::MAX) } else { 0 }
+    let least = rooms(limits, in_use)
+        .into_iter()
+        .map(|(room, _)| room)
+        .min()
+        .unwrap_or(0);
+    if open {
+        u32::try_from(least.max(0)).unwrap_or(u32::MAX)
+    } else {
+        0
+    }
 }
 
 /// The limit that leaves the least room, in words with its number.
 #[must_use]
 pub fn tightest(limits: &Limits, in_use: &InUse) -> String {
     let least = rooms(limits, in_use).into_iter().min_by_key(|(room, _)| *room);
-    least.map_or_else(String::new, |(room, name)| format!("{name}, which leaves room for {}", room.max(0)))
+    least.map_or_else(String::new, |(room, name)| {
+        format!("{name}, which leaves room for {}", room.max(0))
+    })
 }
 
 #[cfg(test)]
@@ -256,7 +294,10 @@ mod tests {
     fn in_use(pool: (i64, i64), family: i64, region: i64) -> InUse {
         InUse {
             cluster: Totals { nodes: 12, cores: 272 },
-            pool: Totals { nodes: pool.0, cores: pool.1 },
+            pool: Totals {
+                nodes: pool.0,
+                cores: pool.1,
+            },
             bucket: Totals::default(),
             family_cores: family,
             region_cores: region,
@@ -265,14 +306,34 @@ mod tests {
 
     #[test]
     fn the_worked_example_of_the_demo_cluster_comes_out() {
-        let small = Limits { pool_cores: 200, ..limits() };
+        let small = Limits {
+            pool_cores: 200,
+            ..limits()
+        };
         assert_eq!(available(&small, &in_use((3, 24), 48, 324), true), 28);
-        let large = Limits { cores: 16, quota_cores: 16, ..small };
+        let large = Limits {
+            cores: 16,
+            quota_cores: 16,
+            ..small
+        };
         assert_eq!(available(&large, &in_use((3, 24), 48, 324), true), 11);
-        let hpc = Limits { pool_nodes: 8, cores: 44, quota_cores: 44, family_quota: 352, ..limits() };
+        let hpc = Limits {
+            pool_nodes: 8,
+            cores: 44,
+            quota_cores: 44,
+            family_quota: 352,
+            ..limits()
+        };
         assert_eq!(available(&hpc, &in_use((5, 220), 264, 324), true), 2);
         assert_eq!(bucket_max_count(&hpc), 8);
-        let spot = Limits { pool_nodes: 10, cores: 8, quota_cores: 8, region_quota: 100, spot: true, ..limits() };
+        let spot = Limits {
+            pool_nodes: 10,
+            cores: 8,
+            quota_cores: 8,
+            region_quota: 100,
+            spot: true,
+            ..limits()
+        };
         assert_eq!(available(&spot, &in_use((2, 16), 0, 16), true), 8);
         assert_eq!(available(&spot, &in_use((2, 16), 0, 16), false), 0);
     }
@@ -289,10 +350,26 @@ mod tests {
             region_quota: 10_000,
             ..limits()
         };
-        assert_eq!((quota_count(&sample, quota_cores(&sample)), bucket_max_count(&sample)), (3, 3));
-        let other = Limits { cores: 44, quota_cores: 44, family_quota: 8800, ..sample };
-        assert_eq!((quota_count(&other, quota_cores(&other)), bucket_max_count(&other)), (200, 11));
-        let uneven = Limits { cores: 16, quota_cores: 16, pool_cores: 50, ..limits() };
+        assert_eq!(
+            (quota_count(&sample, quota_cores(&sample)), bucket_max_count(&sample)),
+            (3, 3)
+        );
+        let other = Limits {
+            cores: 44,
+            quota_cores: 44,
+            family_quota: 8800,
+            ..sample
+        };
+        assert_eq!(
+            (quota_count(&other, quota_cores(&other)), bucket_max_count(&other)),
+            (200, 11)
+        );
+        let uneven = Limits {
+            cores: 16,
+            quota_cores: 16,
+            pool_cores: 50,
+            ..limits()
+        };
         assert_eq!(bucket_max_count(&uneven), 3);
     }
 

@@ -154,16 +154,28 @@ mod tests {
 
     #[test]
     fn a_started_cluster_stays_started_when_nodes_are_added() {
-        let census = Census { first_missing: 3, ..Census::default() };
+        let census = Census {
+            first_missing: 3,
+            ..Census::default()
+        };
         assert_eq!(next_phase(Goal::Started, Phase::Starting, census), Phase::Starting);
-        assert_eq!(next_phase(Goal::Started, Phase::Starting, Census::default()), Phase::Started);
+        assert_eq!(
+            next_phase(Goal::Started, Phase::Starting, Census::default()),
+            Phase::Started
+        );
         assert_eq!(next_phase(Goal::Started, Phase::Started, census), Phase::Started);
     }
 
     #[test]
     fn a_cluster_is_terminated_only_when_no_machine_is_left() {
-        let census = Census { with_machine: 1, ..Census::default() };
+        let census = Census {
+            with_machine: 1,
+            ..Census::default()
+        };
         assert_eq!(next_phase(Goal::Terminated, Phase::Started, census), Phase::Terminating);
-        assert_eq!(next_phase(Goal::Absent, Phase::Terminating, Census::default()), Phase::Terminated);
+        assert_eq!(
+            next_phase(Goal::Absent, Phase::Terminating, Census::default()),
+            Phase::Terminated
+        );
     }
 }

@@ -55,7 +55,11 @@ pub struct Error {
 impl Error {
     /// An error of `kind` that tells the user `message`.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), context: Vec::new() }
+        Self {
+            kind,
+            message: message.into(),
+            context: Vec::new(),
+        }
     }
 
     /// There is no `what` called `name`.
@@ -137,7 +141,9 @@ impl Kind {
             Self::Forbidden,
             Self::QuotaExceeded,
             Self::Unsupported,
-            Self::Unavailable { retry_after: Duration::from_secs(5) },
+            Self::Unavailable {
+                retry_after: Duration::from_secs(5),
+            },
             Self::Internal,
         ]
     }

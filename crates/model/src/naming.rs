@@ -19,7 +19,11 @@ impl Format {
     /// # Errors
     /// `Invalid` for more than one index or an unknown directive.
     pub fn parse(text: &str) -> Result<Self> {
-        let mut format = Self { before: String::new(), index: None, after: String::new() };
+        let mut format = Self {
+            before: String::new(),
+            index: None,
+            after: String::new(),
+        };
         let mut rest = text.chars().peekable();
         while let Some(letter) = rest.next() {
             if letter != '%' {
@@ -34,10 +38,16 @@ impl Format {
             let digits: String = std::iter::from_fn(|| rest.next_if(char::is_ascii_digit)).collect();
             let padded = digits.is_empty() || (digits.starts_with('0') && digits.len() <= 3);
             if rest.next() != Some('d') || !padded {
-                return Err(Error::invalid("nameFormat", format!("name format \"{text}\": after % only d, 0Nd or % may stand")));
+                return Err(Error::invalid(
+                    "nameFormat",
+                    format!("name format \"{text}\": after % only d, 0Nd or % may stand"),
+                ));
             }
             if format.index.is_some() {
-                return Err(Error::invalid("nameFormat", format!("name format \"{text}\" has more than one index")));
+                return Err(Error::invalid(
+                    "nameFormat",
+                    format!("name format \"{text}\" has more than one index"),
+                ));
             }
             format.index = Some(digits.parse().unwrap_or(0));
         }
@@ -45,7 +55,11 @@ impl Format {
     }
 
     fn tail(&mut self) -> &mut String {
-        if self.index.is_some() { &mut self.after } else { &mut self.before }
+        if self.index.is_some() {
+            &mut self.after
+        } else {
+            &mut self.before
+        }
     }
 
     /// True when the format holds an index.
@@ -99,12 +113,18 @@ pub fn allocate(format: &Format, offset: u32, count: u32, taken: &mut HashSet<St
             return Ok(names);
         }
         if count > 1 {
-            return Err(Error::invalid("nameFormat", "a name format without an index makes exactly one node"));
+            return Err(Error::invalid(
+                "nameFormat",
+                "a name format without an index makes exactly one node",
+            ));
         }
         let name = format.name(0);
         check_node_name(&name)?;
         if !taken.insert(key(&name)) {
-            return Err(Error::new(crate::Kind::AlreadyExists, format!("a node named \"{name}\" already exists")));
+            return Err(Error::new(
+                crate::Kind::AlreadyExists,
+                format!("a node named \"{name}\" already exists"),
+            ));
         }
         return Ok(vec![name]);
     }
@@ -115,7 +135,9 @@ pub fn allocate(format: &Format, offset: u32, count: u32, taken: &mut HashSet<St
         if taken.insert(key(&name)) {
             names.push(name);
         }
-        index = index.checked_add(1).ok_or_else(|| Error::invalid("nameOffset", "no index is left above the offset"))?;
+        index = index
+            .checked_add(1)
+            .ok_or_else(|| Error::invalid("nameOffset", "no index is left above the offset"))?;
     }
     Ok(names)
 }
@@ -126,7 +148,10 @@ mod tests {
 
     fn check(format: &str, offset: u32, count: u32, taken: &[&str], expected: &[&str]) {
         let mut taken = taken.iter().map(|name| key(name)).collect();
-        assert_eq!(allocate(&Format::parse(format).unwrap(), offset, count, &mut taken).unwrap(), expected);
+        assert_eq!(
+            allocate(&Format::parse(format).unwrap(), offset, count, &mut taken).unwrap(),
+            expected
+        );
     }
 
     #[test]
@@ -148,7 +173,12 @@ mod tests {
     #[test]
     fn a_fixed_name_that_exists_is_refused_and_a_bad_one_too() {
         let mut taken = HashSet::from([key("login")]);
-        assert_eq!(allocate(&Format::parse("Login").unwrap(), 1, 1, &mut taken).unwrap_err().kind, crate::Kind::AlreadyExists);
+        assert_eq!(
+            allocate(&Format::parse("Login").unwrap(), 1, 1, &mut taken)
+                .unwrap_err()
+                .kind,
+            crate::Kind::AlreadyExists
+        );
         assert!(allocate(&Format::parse("-x").unwrap(), 1, 1, &mut taken).is_err());
         assert!(check_node_name(&"x".repeat(64)).is_err());
     }

@@ -57,7 +57,12 @@ impl Permissions {
     /// Every combination of `resources` and `actions`.
     #[must_use]
     pub fn of(resources: &[Resource], actions: &[Action]) -> Self {
-        Self(resources.iter().flat_map(|resource| actions.iter().map(|action| (*resource, *action))).collect())
+        Self(
+            resources
+                .iter()
+                .flat_map(|resource| actions.iter().map(|action| (*resource, *action)))
+                .collect(),
+        )
     }
 
     /// Both sets together.
@@ -99,11 +104,23 @@ pub const RESOURCES: [Resource; 11] = [
 ];
 
 /// Every action there is.
-pub const ACTIONS: [Action; 5] = [Action::Read, Action::Create, Action::Update, Action::Delete, Action::Join];
+pub const ACTIONS: [Action; 5] = [
+    Action::Read,
+    Action::Create,
+    Action::Update,
+    Action::Delete,
+    Action::Join,
+];
 
 /// What an operator works on: everything but identities, grants and the tenant itself.
-const OPERATED: [Resource; 6] =
-    [Resource::Cluster, Resource::Pool, Resource::Node, Resource::Department, Resource::Project, Resource::Folder];
+const OPERATED: [Resource; 6] = [
+    Resource::Cluster,
+    Resource::Pool,
+    Resource::Node,
+    Resource::Department,
+    Resource::Project,
+    Resource::Folder,
+];
 
 /// What a viewer sees; identities, grants and the audit trail are for administrators.
 const VIEWED: [Resource; 8] = [
@@ -121,25 +138,38 @@ const VIEWED: [Resource; 8] = [
 #[must_use]
 pub fn core_roles() -> Vec<Role> {
     let viewer = Permissions::of(&VIEWED, &[Action::Read]);
-    let operator = Permissions::of(&OPERATED, &ACTIONS).and(&viewer).and(&Permissions::of(&[Resource::Audit], &[Action::Read]));
+    let operator = Permissions::of(&OPERATED, &ACTIONS)
+        .and(&viewer)
+        .and(&Permissions::of(&[Resource::Audit], &[Action::Read]));
     vec![
-        Role { name: "admin".into(), permissions: Permissions::of(&RESOURCES, &ACTIONS) },
-        Role { name: "operator".into(), permissions: operator },
-        Role { name: "viewer".into(), permissions: viewer },
+        Role {
+            name: "admin".into(),
+            permissions: Permissions::of(&RESOURCES, &ACTIONS),
+        },
+        Role {
+            name: "operator".into(),
+            permissions: operator,
+        },
+        Role {
+            name: "viewer".into(),
+            permissions: viewer,
+        },
     ]
 }
 
 /// The rule: some grant covers `scope` and its role holds the permission.
 #[must_use]
 pub fn allows(actor: &Actor, resource: Resource, action: Action, scope: &Scope) -> bool {
-    actor.grants.iter().any(|grant| grant.scope.covers(scope) && grant.role.permissions.holds(resource, action))
+    actor
+        .grants
+        .iter()
+        .any(|grant| grant.scope.covers(scope) && grant.role.permissions.holds(resource, action))
 }
 
 /// True when the actor holds the permission at `scope`, above it, or anywhere below it: whether a list is worth making.
 #[must_use]
 pub fn allows_somewhere(actor: &Actor, resource: Resource, action: Action, scope: &Scope) -> bool {
-    actor
-        .grants
-        .iter()
-        .any(|grant| (grant.scope.covers(scope) || scope.covers(&grant.scope)) && grant.role.permissions.holds(resource, action))
+    actor.grants.iter().any(|grant| {
+        (grant.scope.covers(scope) || scope.covers(&grant.scope)) && grant.role.permissions.holds(resource, action)
+    })
 }

@@ -110,7 +110,11 @@ impl fmt::Display for Scope {
 impl FromStr for Scope {
     type Err = uuid::Error;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let ids = text.split('/').take(5).map(Uuid::try_parse).collect::<Result<Vec<_>, _>>()?;
+        let ids = text
+            .split('/')
+            .take(5)
+            .map(Uuid::try_parse)
+            .collect::<Result<Vec<_>, _>>()?;
         Ok(Self(ids))
     }
 }
@@ -121,7 +125,11 @@ mod tests {
 
     #[test]
     fn a_scope_covers_itself_and_what_lies_below_but_not_its_siblings() {
-        let (tenant, folder, other) = (TenantId(Uuid::from_u128(1)), FolderId(Uuid::from_u128(2)), FolderId(Uuid::from_u128(3)));
+        let (tenant, folder, other) = (
+            TenantId(Uuid::from_u128(1)),
+            FolderId(Uuid::from_u128(2)),
+            FolderId(Uuid::from_u128(3)),
+        );
         let cluster = Scope::cluster(tenant, folder, ClusterId(Uuid::from_u128(4)));
         assert!(Scope::tenant(tenant).covers(&cluster));
         assert!(Scope::folder(tenant, folder).covers(&cluster));

@@ -23,13 +23,17 @@ impl Timestamp {
     /// RFC 3339 in UTC with exactly three fraction digits.
     #[must_use]
     pub fn rfc3339_millis(self) -> String {
-        self.render(format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"))
+        self.render(format_description!(
+            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
+        ))
     }
 
     /// RFC 3339 in UTC with exactly six fraction digits.
     #[must_use]
     pub fn rfc3339_micros(self) -> String {
-        self.render(format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z"))
+        self.render(format_description!(
+            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z"
+        ))
     }
 
     fn render(self, format: &(impl time::formatting::Formattable + ?Sized)) -> String {
@@ -57,14 +61,20 @@ impl Timestamp {
 impl ops::Add<Duration> for Timestamp {
     type Output = Self;
     fn add(self, span: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(span.as_micros()).unwrap_or(i64::MAX)))
+        Self(
+            self.0
+                .saturating_add(i64::try_from(span.as_micros()).unwrap_or(i64::MAX)),
+        )
     }
 }
 
 impl ops::Sub<Duration> for Timestamp {
     type Output = Self;
     fn sub(self, span: Duration) -> Self {
-        Self(self.0.saturating_sub(i64::try_from(span.as_micros()).unwrap_or(i64::MAX)))
+        Self(
+            self.0
+                .saturating_sub(i64::try_from(span.as_micros()).unwrap_or(i64::MAX)),
+        )
     }
 }
 
@@ -89,7 +99,10 @@ mod tests {
 
     #[test]
     fn parsing_takes_any_offset_and_nothing_else() {
-        assert_eq!(Timestamp::parse_rfc3339("1970-01-01T01:00:00+01:00"), Some(Timestamp(0)));
+        assert_eq!(
+            Timestamp::parse_rfc3339("1970-01-01T01:00:00+01:00"),
+            Some(Timestamp(0))
+        );
         assert_eq!(Timestamp::parse_rfc3339("yesterday"), None);
     }
 }

@@ -21,7 +21,11 @@ fn read(row: &Row) -> Result<Cluster> {
         tenant: parsed(row, 1)?,
         folder: parsed(row, 2)?,
         name: row.text(3)?,
-        aspects: Aspects { attached: row.bool(4)?, managed: row.bool(5)?, elastic: row.bool(6)? },
+        aspects: Aspects {
+            attached: row.bool(4)?,
+            managed: row.bool(5)?,
+            elastic: row.bool(6)?,
+        },
         goal: word(row, 7, Goal::parse)?,
         generation: row.int(8)?,
         phase: word(row, 9, Phase::parse)?,
@@ -49,11 +53,25 @@ pub async fn insert(tx: &mut Tx, cluster: &Cluster) -> Result<()> {
     tx.run(
         &sql,
         args![
-            cluster.id.to_string(), cluster.tenant.to_string(), cluster.folder.to_string(), cluster.name.as_str(),
-            cluster.aspects.attached, cluster.aspects.managed, cluster.aspects.elastic, cluster.goal.word(),
-            cluster.generation, cluster.phase.word(), cluster.max_count, cluster.max_cores, cluster.domain.clone(),
-            cluster.version.clone(), cluster.created_at.0, cluster.updated_at.0, cluster.last_seen.map(|at| at.0),
-            cluster.delete_requested_at.map(|at| at.0), cluster.simulated
+            cluster.id.to_string(),
+            cluster.tenant.to_string(),
+            cluster.folder.to_string(),
+            cluster.name.as_str(),
+            cluster.aspects.attached,
+            cluster.aspects.managed,
+            cluster.aspects.elastic,
+            cluster.goal.word(),
+            cluster.generation,
+            cluster.phase.word(),
+            cluster.max_count,
+            cluster.max_cores,
+            cluster.domain.clone(),
+            cluster.version.clone(),
+            cluster.created_at.0,
+            cluster.updated_at.0,
+            cluster.last_seen.map(|at| at.0),
+            cluster.delete_requested_at.map(|at| at.0),
+            cluster.simulated
         ],
     )
     .await
@@ -67,10 +85,21 @@ pub async fn update(tx: &mut Tx, cluster: &Cluster) -> Result<()> {
          domain = $7, version = $8, updated_at = $9, delete_requested_at = $10, simulated = $11, attached = $12, \
          managed = $13, elastic = $14 where id = $15",
         args![
-            cluster.name.as_str(), cluster.goal.word(), cluster.generation, cluster.phase.word(), cluster.max_count,
-            cluster.max_cores, cluster.domain.clone(), cluster.version.clone(), cluster.updated_at.0,
-            cluster.delete_requested_at.map(|at| at.0), cluster.simulated, cluster.aspects.attached,
-            cluster.aspects.managed, cluster.aspects.elastic, cluster.id.to_string()
+            cluster.name.as_str(),
+            cluster.goal.word(),
+            cluster.generation,
+            cluster.phase.word(),
+            cluster.max_count,
+            cluster.max_cores,
+            cluster.domain.clone(),
+            cluster.version.clone(),
+            cluster.updated_at.0,
+            cluster.delete_requested_at.map(|at| at.0),
+            cluster.simulated,
+            cluster.aspects.attached,
+            cluster.aspects.managed,
+            cluster.aspects.elastic,
+            cluster.id.to_string()
         ],
     )
     .await
@@ -103,19 +132,31 @@ pub async fn take_sequence(tx: &mut Tx, id: ClusterId, count: i64) -> Result<i64
 /// One cluster by id.
 pub async fn find(db: &mut Conn, tenant: TenantId, id: ClusterId) -> Result<Option<Cluster>> {
     let sql = format!("select {COLUMNS} from cluster where tenant = $1 and id = $2");
-    db.first(&sql, args![tenant.to_string(), id.to_string()]).await?.as_ref().map(read).transpose()
+    db.first(&sql, args![tenant.to_string(), id.to_string()])
+        .await?
+        .as_ref()
+        .map(read)
+        .transpose()
 }
 
 /// Clusters of that name in the tenant: one, unless managed clusters of several folders share it.
 pub async fn find_by_name(db: &mut Conn, tenant: TenantId, name: &str) -> Result<Vec<Cluster>> {
     let sql = format!("select {COLUMNS} from cluster where tenant = $1 and name = $2 order by created_at, id");
-    db.all(&sql, args![tenant.to_string(), name]).await?.iter().map(read).collect()
+    db.all(&sql, args![tenant.to_string(), name])
+        .await?
+        .iter()
+        .map(read)
+        .collect()
 }
 
 /// All clusters of a tenant, oldest first.
 pub async fn list(db: &mut Conn, tenant: TenantId) -> Result<Vec<Cluster>> {
     let sql = format!("select {COLUMNS} from cluster where tenant = $1 order by created_at, id");
-    db.all(&sql, args![tenant.to_string()]).await?.iter().map(read).collect()
+    db.all(&sql, args![tenant.to_string()])
+        .await?
+        .iter()
+        .map(read)
+        .collect()
 }
 
 /// Elastic clusters that are on their way somewhere, of all tenants: work for the cluster reconciler.
@@ -138,7 +179,11 @@ pub async fn delete(tx: &mut Tx, id: ClusterId) -> Result<()> {
         "delete from pool where cluster = $1",
         "delete from cluster where id = $1",
     ] {
-        let argument = if sql.contains("tally") { format!("c:{cluster}") } else { cluster.clone() };
+        let argument = if sql.contains("tally") {
+            format!("c:{cluster}")
+        } else {
+            cluster.clone()
+        };
         tx.run(sql, args![argument]).await?;
     }
     Ok(())
@@ -146,7 +191,12 @@ pub async fn delete(tx: &mut Tx, id: ClusterId) -> Result<()> {
 
 /// Records when its cluster agent was last heard of.
 pub async fn heard(tx: &mut Tx, id: ClusterId, at: Timestamp) -> Result<()> {
-    tx.run("update cluster set last_seen = $1 where id = $2", args![at.0, id.to_string()]).await.map(|_| ())
+    tx.run(
+        "update cluster set last_seen = $1 where id = $2",
+        args![at.0, id.to_string()],
+    )
+    .await
+    .map(|_| ())
 }
 
 /// A folder.
@@ -167,7 +217,12 @@ pub struct Folder {
 pub async fn insert_folder(tx: &mut Tx, tenant: TenantId, folder: &Folder) -> Result<()> {
     tx.run(
         "insert into folder (id, tenant, name, created_at) values ($1, $2, $3, $4)",
-        args![folder.id.to_string(), tenant.to_string(), folder.name.as_str(), folder.created_at.0],
+        args![
+            folder.id.to_string(),
+            tenant.to_string(),
+            folder.name.as_str(),
+            folder.created_at.0
+        ],
     )
     .await
     .map(|_| ())
@@ -181,5 +236,13 @@ pub async fn folders(db: &mut Conn, tenant: TenantId) -> Result<Vec<Folder>> {
             args![tenant.to_string()],
         )
         .await?;
-    rows.iter().map(|row| Ok(Folder { id: parsed(row, 0)?, name: row.text(1)?, created_at: at(row, 2)? })).collect()
+    rows.iter()
+        .map(|row| {
+            Ok(Folder {
+                id: parsed(row, 0)?,
+                name: row.text(1)?,
+                created_at: at(row, 2)?,
+            })
+        })
+        .collect()
 }

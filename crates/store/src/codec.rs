@@ -9,7 +9,8 @@ use crate::engine::{Error, Result, Row};
 /// Reads a text column into anything that parses.
 pub(crate) fn parsed<T: FromStr>(row: &Row, index: usize) -> Result<T> {
     let text = row.text(index)?;
-    text.parse().map_err(|_| Error::Corrupt(format!("column {index} holds \"{text}\"")))
+    text.parse()
+        .map_err(|_| Error::Corrupt(format!("column {index} holds \"{text}\"")))
 }
 
 /// Reads a word column with its noun's own reader.
@@ -28,7 +29,9 @@ pub(crate) fn narrow<T: TryFrom<i64>>(row: &Row, index: usize) -> Result<T> {
 pub(crate) fn narrow_opt<T: TryFrom<i64>>(row: &Row, index: usize) -> Result<Option<T>> {
     match row.int_opt(index)? {
         None => Ok(None),
-        Some(value) => T::try_from(value).map(Some).map_err(|_| Error::Corrupt(format!("column {index} holds {value}"))),
+        Some(value) => T::try_from(value)
+            .map(Some)
+            .map_err(|_| Error::Corrupt(format!("column {index} holds {value}"))),
     }
 }
 

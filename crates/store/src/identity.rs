@@ -66,8 +66,13 @@ pub async fn insert(tx: &mut Tx, identity: &Identity) -> Result<()> {
     tx.run(
         &sql,
         args![
-            identity.id.to_string(), identity.tenant.to_string(), identity.kind.word(), identity.name.as_str(),
-            identity.secret_hash.as_str(), identity.created_at.0, identity.expires_at.map(|at| at.0),
+            identity.id.to_string(),
+            identity.tenant.to_string(),
+            identity.kind.word(),
+            identity.name.as_str(),
+            identity.secret_hash.as_str(),
+            identity.created_at.0,
+            identity.expires_at.map(|at| at.0),
             identity.revoked_at.map(|at| at.0)
         ],
     )
@@ -78,12 +83,17 @@ pub async fn insert(tx: &mut Tx, identity: &Identity) -> Result<()> {
 /// One identity by id.
 pub async fn find(db: &mut Conn, id: IdentityId) -> Result<Option<Identity>> {
     let sql = format!("select {COLUMNS} from identity where id = $1");
-    db.first(&sql, args![id.to_string()]).await?.as_ref().map(read).transpose()
+    db.first(&sql, args![id.to_string()])
+        .await?
+        .as_ref()
+        .map(read)
+        .transpose()
 }
 
 /// Identities of any of `kinds` with that name, of all tenants.
 pub async fn find_by_name(db: &mut Conn, name: &str) -> Result<Vec<Identity>> {
-    let sql = format!("select {COLUMNS} from identity where name = $1 and kind in ('user', 'application') order by kind");
+    let sql =
+        format!("select {COLUMNS} from identity where name = $1 and kind in ('user', 'application') order by kind");
     db.all(&sql, args![name]).await?.iter().map(read).collect()
 }
 
@@ -96,7 +106,11 @@ pub async fn find_by_secret(db: &mut Conn, hash: &str) -> Result<Option<Identity
 /// Identities of a tenant, oldest first.
 pub async fn list(db: &mut Conn, tenant: TenantId) -> Result<Vec<Identity>> {
     let sql = format!("select {COLUMNS} from identity where tenant = $1 order by created_at, id");
-    db.all(&sql, args![tenant.to_string()]).await?.iter().map(read).collect()
+    db.all(&sql, args![tenant.to_string()])
+        .await?
+        .iter()
+        .map(read)
+        .collect()
 }
 
 /// Revokes an identity; `false` when there was nothing to revoke.
@@ -121,7 +135,14 @@ pub async fn grant(
 ) -> Result<()> {
     tx.run(
         "insert into role_grant (id, tenant, identity, role, scope, created_at) values ($1, $2, $3, $4, $5, $6)",
-        args![id.to_string(), scope.tenant_id().to_string(), identity.to_string(), role, scope.to_string(), now.0],
+        args![
+            id.to_string(),
+            scope.tenant_id().to_string(),
+            identity.to_string(),
+            role,
+            scope.to_string(),
+            now.0
+        ],
     )
     .await
     .map(|_| ())
@@ -140,14 +161,20 @@ pub async fn grants(db: &mut Conn, identity: IdentityId) -> Result<Vec<(String, 
 
 /// A secret of the server itself, by name.
 pub async fn server_secret(db: &mut Conn, name: &str) -> Result<Option<String>> {
-    db.first("select value from secret where name = $1", args![name]).await?.map(|row| row.text(0)).transpose()
+    db.first("select value from secret where name = $1", args![name])
+        .await?
+        .map(|row| row.text(0))
+        .transpose()
 }
 
 /// Keeps a secret of the server unless another server was first.
 pub async fn keep_server_secret(tx: &mut Tx, name: &str, value: &str) -> Result<()> {
-    tx.run("insert into secret (name, value) values ($1, $2) on conflict (name) do nothing", args![name, value])
-        .await
-        .map(|_| ())
+    tx.run(
+        "insert into secret (name, value) values ($1, $2) on conflict (name) do nothing",
+        args![name, value],
+    )
+    .await
+    .map(|_| ())
 }
 
 /// A stored signing key: id, private part, when it was made.
@@ -155,8 +182,15 @@ pub type SigningKeyRow = (String, String, Timestamp);
 
 /// All signing keys, newest first.
 pub async fn signing_keys(db: &mut Conn) -> Result<Vec<SigningKeyRow>> {
-    let rows = db.all("select kid, private, created_at from signing_key order by created_at desc, kid", args![]).await?;
-    rows.iter().map(|row| Ok((row.text(0)?, row.text(1)?, at(row, 2)?))).collect()
+    let rows = db
+        .all(
+            "select kid, private, created_at from signing_key order by created_at desc, kid",
+            args![],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| Ok((row.text(0)?, row.text(1)?, at(row, 2)?)))
+        .collect()
 }
 
 /// Adds a signing key.
@@ -171,7 +205,8 @@ pub async fn add_signing_key(tx: &mut Tx, key: &SigningKeyRow) -> Result<()> {
 
 /// Drops signing keys made before `before`.
 pub async fn drop_signing_keys(tx: &mut Tx, before: Timestamp) -> Result<u64> {
-    tx.run("delete from signing_key where created_at < $1", args![before.0]).await
+    tx.run("delete from signing_key where created_at < $1", args![before.0])
+        .await
 }
 
 /// A join token.
@@ -202,9 +237,15 @@ pub async fn add_join_tokens(tx: &mut Tx, tokens: &[JoinToken]) -> Result<()> {
     let mut values = Vec::with_capacity(tokens.len() * 9);
     for token in tokens {
         values.extend(args![
-            token.hash.as_str(), token.tenant.to_string(), token.cluster.to_string(),
-            token.node.map(|id| id.to_string()), token.incarnation, token.used_by.clone(), token.single_use,
-            token.created_at.0, token.expires_at.0,
+            token.hash.as_str(),
+            token.tenant.to_string(),
+            token.cluster.to_string(),
+            token.node.map(|id| id.to_string()),
+            token.incarnation,
+            token.used_by.clone(),
+            token.single_use,
+            token.created_at.0,
+            token.expires_at.0,
         ]);
     }
     if tokens.is_empty() {
@@ -233,7 +274,10 @@ pub async fn find_join_token(db: &mut Conn, hash: &str) -> Result<Option<JoinTok
     row.map(|row| {
         let node = match row.text_opt(3)? {
             None => None,
-            Some(text) => Some(text.parse().map_err(|_| Error::Corrupt(format!("join token node \"{text}\"")))?),
+            Some(text) => Some(
+                text.parse()
+                    .map_err(|_| Error::Corrupt(format!("join token node \"{text}\"")))?,
+            ),
         };
         Ok(JoinToken {
             hash: row.text(0)?,
@@ -263,7 +307,8 @@ pub async fn use_join_token(tx: &mut Tx, hash: &str, instance: &str) -> Result<b
 
 /// Drops join tokens that expired before `before`.
 pub async fn drop_join_tokens(tx: &mut Tx, before: Timestamp) -> Result<u64> {
-    tx.run("delete from join_token where expires_at < $1", args![before.0]).await
+    tx.run("delete from join_token where expires_at < $1", args![before.0])
+        .await
 }
 
 /// Gives an agent a credential, replacing those of earlier incarnations and of earlier enrolments.
@@ -275,7 +320,8 @@ pub async fn put_agent_credential(
     hash: &str,
     now: Timestamp,
 ) -> Result<()> {
-    tx.run("delete from agent_credential where node = $1", args![node.to_string()]).await?;
+    tx.run("delete from agent_credential where node = $1", args![node.to_string()])
+        .await?;
     tx.run(
         "insert into agent_credential (hash, tenant, node, incarnation, created_at) values ($1, $2, $3, $4, $5)",
         args![hash, tenant.to_string(), node.to_string(), incarnation, now.0],
@@ -286,14 +332,23 @@ pub async fn put_agent_credential(
 
 /// The node and incarnation an agent credential stands for.
 pub async fn find_agent(db: &mut Conn, hash: &str) -> Result<Option<(NodeId, u32)>> {
-    let row = db.first("select node, incarnation from agent_credential where hash = $1", args![hash]).await?;
+    let row = db
+        .first(
+            "select node, incarnation from agent_credential where hash = $1",
+            args![hash],
+        )
+        .await?;
     row.map(|row| Ok((parsed(&row, 0)?, narrow(&row, 1)?))).transpose()
 }
 
 /// A tenant: id, number, name.
 pub async fn tenants(db: &mut Conn) -> Result<Vec<(TenantId, i32, String)>> {
-    let rows = db.all("select id, number, name from tenant order by created_at, id", args![]).await?;
-    rows.iter().map(|row| Ok((parsed(row, 0)?, narrow(row, 1)?, row.text(2)?))).collect()
+    let rows = db
+        .all("select id, number, name from tenant order by created_at, id", args![])
+        .await?;
+    rows.iter()
+        .map(|row| Ok((parsed(row, 0)?, narrow(row, 1)?, row.text(2)?)))
+        .collect()
 }
 
 /// Adds a tenant.

@@ -30,17 +30,37 @@ pub async fn change_tallies(tx: &mut Tx, changes: impl IntoIterator<Item = (Key,
 
 /// One running total; zero when nothing was counted yet.
 pub async fn tally(db: &mut Conn, key: &Key) -> Result<Totals> {
-    let row = db.first("select nodes, cores from tally where name = $1", args![key.to_string()]).await?;
-    row.map_or(Ok(Totals::default()), |row| Ok(Totals { nodes: row.int(0)?, cores: row.int(1)? }))
+    let row = db
+        .first("select nodes, cores from tally where name = $1", args![key.to_string()])
+        .await?;
+    row.map_or(Ok(Totals::default()), |row| {
+        Ok(Totals {
+            nodes: row.int(0)?,
+            cores: row.int(1)?,
+        })
+    })
 }
 
 /// All totals whose name begins with `prefix`.
 pub async fn tallies(db: &mut Conn, prefix: &str) -> Result<Vec<(String, Totals)>> {
     let end = format!("{prefix}\u{7f}");
     let rows = db
-        .all("select name, nodes, cores from tally where name >= $1 and name < $2 order by name", args![prefix, end])
+        .all(
+            "select name, nodes, cores from tally where name >= $1 and name < $2 order by name",
+            args![prefix, end],
+        )
         .await?;
-    rows.iter().map(|row| Ok((row.text(0)?, Totals { nodes: row.int(1)?, cores: row.int(2)? }))).collect()
+    rows.iter()
+        .map(|row| {
+            Ok((
+                row.text(0)?,
+                Totals {
+                    nodes: row.int(1)?,
+                    cores: row.int(2)?,
+                },
+            ))
+        })
+        .collect()
 }
 
 /// Takes `count` numbers from a counter; answers the first. Holds the counter's row until the transaction ends, so
@@ -75,8 +95,12 @@ pub async fn put_facet(tx: &mut Tx, entity: &str, dialect: &str, document: &str,
 
 /// A dialect's document beside an entity.
 pub async fn facet(db: &mut Conn, entity: &str, dialect: &str) -> Result<Option<String>> {
-    let row =
-        db.first("select document from facet where entity = $1 and dialect = $2", args![entity, dialect]).await?;
+    let row = db
+        .first(
+            "select document from facet where entity = $1 and dialect = $2",
+            args![entity, dialect],
+        )
+        .await?;
     row.map(|row| row.text(0)).transpose()
 }
 
@@ -112,8 +136,15 @@ pub async fn audit(tx: &mut Tx, entry: &AuditEntry) -> Result<()> {
         "insert into audit (sequence, at, tenant, actor, actor_name, verb, resource, outcome, detail, request_id) \
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         args![
-            sequence, entry.at.0, entry.tenant.to_string(), entry.actor.as_str(), entry.actor_name.as_str(),
-            entry.verb.as_str(), entry.resource.as_str(), entry.outcome.as_str(), entry.detail.as_str(),
+            sequence,
+            entry.at.0,
+            entry.tenant.to_string(),
+            entry.actor.as_str(),
+            entry.actor_name.as_str(),
+            entry.verb.as_str(),
+            entry.resource.as_str(),
+            entry.outcome.as_str(),
+            entry.detail.as_str(),
             entry.request_id.as_str()
         ],
     )
@@ -179,12 +210,23 @@ pub async fn events(tx: &mut Tx, events: &[Event]) -> Result<()> {
     let mut values = Vec::with_capacity(events.len() * 8);
     for (sequence, event) in (first..).zip(events) {
         values.extend(args![
-            sequence, event.at.0, event.tenant.to_string(), event.folder.to_string(),
-            event.cluster.map(|id| id.to_string()), event.kind.as_str(), event.subject.as_str(), event.text.as_str(),
+            sequence,
+            event.at.0,
+            event.tenant.to_string(),
+            event.folder.to_string(),
+            event.cluster.map(|id| id.to_string()),
+            event.kind.as_str(),
+            event.subject.as_str(),
+            event.text.as_str(),
         ]);
     }
-    tx.insert_many("insert into event (sequence, at, tenant, folder, cluster, kind, subject, text) values", 8, values, "")
-        .await?;
+    tx.insert_many(
+        "insert into event (sequence, at, tenant, folder, cluster, kind, subject, text) values",
+        8,
+        values,
+        "",
+    )
+    .await?;
     tx.notify("event", (first + count - 1).to_string());
     Ok(())
 }
@@ -202,7 +244,10 @@ pub async fn events_after(db: &mut Conn, tenant: TenantId, after: i64, limit: u3
         .map(|row| {
             let cluster = match row.text_opt(4)? {
                 None => None,
-                Some(text) => Some(text.parse().map_err(|_| Error::Corrupt(format!("event cluster \"{text}\"")))?),
+                Some(text) => Some(
+                    text.parse()
+                        .map_err(|_| Error::Corrupt(format!("event cluster \"{text}\"")))?,
+                ),
             };
             Ok(Event {
                 sequence: row.int(0)?,

@@ -67,7 +67,11 @@ fn read(row: &Row) -> Result<Node> {
         generation: row.int(19)?,
         seen: Observation {
             phase: word(row, 20, Phase::parse)?,
-            condition: Condition { reason: word(row, 21, Reason::parse)?, message: row.text(22)?, since: at(row, 23)? },
+            condition: Condition {
+                reason: word(row, 21, Reason::parse)?,
+                message: row.text(22)?,
+                since: at(row, 23)?,
+            },
             deadline: at_opt(row, 24)?,
             attempts: narrow(row, 25)?,
             generation: row.int(26)?,
@@ -76,7 +80,10 @@ fn read(row: &Row) -> Result<Node> {
             machine: row.text_opt(29)?,
             address: match address {
                 None => None,
-                Some(text) => Some(text.parse().map_err(|_| Error::Corrupt(format!("address \"{text}\"")))?),
+                Some(text) => Some(
+                    text.parse()
+                        .map_err(|_| Error::Corrupt(format!("address \"{text}\"")))?,
+                ),
             },
             hostname: row.text_opt(31)?,
             provider_request: row.text_opt(32)?,
@@ -98,7 +105,10 @@ fn read(row: &Row) -> Result<Node> {
 const WIDTH: usize = 41;
 
 fn full(row: &Row) -> Result<Full> {
-    Ok(Full { node: read(row)?, overrides: row.text_opt(WIDTH)? })
+    Ok(Full {
+        node: read(row)?,
+        overrides: row.text_opt(WIDTH)?,
+    })
 }
 
 /// Adds nodes with their attributes.
@@ -110,16 +120,50 @@ pub async fn insert(tx: &mut Tx, nodes: &[Full]) -> Result<()> {
     for Full { node, overrides } in nodes {
         let Node { seen, agent, .. } = node;
         values.extend(args![
-            node.id.to_string(), node.tenant.to_string(), node.cluster.to_string(), node.pool.to_string(),
-            node.pool_revision, node.name.as_str(), node.sequence, node.size.as_str(), node.cores, node.quota_cores,
-            node.spot, node.placement_group.clone(), node.single, node.fixed, node.keep_alive,
-            node.shutdown_policy.word(), micros(node.start_timeout), node.created_at.0, node.goal.word(),
-            node.generation, seen.phase.word(), seen.condition.reason.code(), seen.condition.message.as_str(),
-            seen.condition.since.0, seen.deadline.map(|at| at.0), seen.attempts, seen.generation, seen.incarnation,
-            seen.holds, seen.machine.clone(), seen.address.map(|address| address.to_string()), seen.hostname.clone(),
-            seen.provider_request.clone(), node.ready_at.map(|at| at.0), seen.due.0, agent.incarnation,
-            agent.init.word(), agent.message.as_str(), agent.drained, agent.hostname.clone(),
-            agent.last_seen.map(|at| at.0), overrides.clone(), naming::key(&node.name), 0i64,
+            node.id.to_string(),
+            node.tenant.to_string(),
+            node.cluster.to_string(),
+            node.pool.to_string(),
+            node.pool_revision,
+            node.name.as_str(),
+            node.sequence,
+            node.size.as_str(),
+            node.cores,
+            node.quota_cores,
+            node.spot,
+            node.placement_group.clone(),
+            node.single,
+            node.fixed,
+            node.keep_alive,
+            node.shutdown_policy.word(),
+            micros(node.start_timeout),
+            node.created_at.0,
+            node.goal.word(),
+            node.generation,
+            seen.phase.word(),
+            seen.condition.reason.code(),
+            seen.condition.message.as_str(),
+            seen.condition.since.0,
+            seen.deadline.map(|at| at.0),
+            seen.attempts,
+            seen.generation,
+            seen.incarnation,
+            seen.holds,
+            seen.machine.clone(),
+            seen.address.map(|address| address.to_string()),
+            seen.hostname.clone(),
+            seen.provider_request.clone(),
+            node.ready_at.map(|at| at.0),
+            seen.due.0,
+            agent.incarnation,
+            agent.init.word(),
+            agent.message.as_str(),
+            agent.drained,
+            agent.hostname.clone(),
+            agent.last_seen.map(|at| at.0),
+            overrides.clone(),
+            naming::key(&node.name),
+            0i64,
         ]);
     }
     let prefix = format!("insert into node ({COLUMNS}, overrides, name_key, epoch) values");
@@ -141,36 +185,62 @@ pub async fn list(db: &mut Conn, cluster: ClusterId) -> Result<Vec<Full>> {
 
 /// A page of a cluster's nodes after `sequence`, in order of creation.
 pub async fn page(db: &mut Conn, cluster: ClusterId, after: i64, limit: u32) -> Result<Vec<Full>> {
-    let sql =
-        format!("select {COLUMNS}, overrides from node where cluster = $1 and sequence > $2 order by sequence limit $3");
-    db.all(&sql, args![cluster.to_string(), after, limit]).await?.iter().map(full).collect()
+    let sql = format!(
+        "select {COLUMNS}, overrides from node where cluster = $1 and sequence > $2 order by sequence limit $3"
+    );
+    db.all(&sql, args![cluster.to_string(), after, limit])
+        .await?
+        .iter()
+        .map(full)
+        .collect()
 }
 
 /// One node by id.
 pub async fn find(db: &mut Conn, id: NodeId) -> Result<Option<Full>> {
     let sql = format!("select {COLUMNS}, overrides from node where id = $1");
-    db.first(&sql, args![id.to_string()]).await?.as_ref().map(full).transpose()
+    db.first(&sql, args![id.to_string()])
+        .await?
+        .as_ref()
+        .map(full)
+        .transpose()
 }
 
 /// One node by name, without case.
 pub async fn find_by_name(db: &mut Conn, cluster: ClusterId, name: &str) -> Result<Option<Full>> {
     let sql = format!("select {COLUMNS}, overrides from node where cluster = $1 and name_key = $2");
-    db.first(&sql, args![cluster.to_string(), naming::key(name)]).await?.as_ref().map(full).transpose()
+    db.first(&sql, args![cluster.to_string(), naming::key(name)])
+        .await?
+        .as_ref()
+        .map(full)
+        .transpose()
 }
 
 /// Nodes that an operation names and that still exist, in the operation's order.
 pub async fn of_operation(db: &mut Conn, operation: OperationId) -> Result<Vec<Full>> {
-    let columns = COLUMNS.split(", ").map(|column| format!("n.{}", column.trim())).collect::<Vec<_>>().join(", ");
+    let columns = COLUMNS
+        .split(", ")
+        .map(|column| format!("n.{}", column.trim()))
+        .collect::<Vec<_>>()
+        .join(", ");
     let sql = format!(
         "select {columns}, n.overrides from operation_target t join node n on n.id = t.node \
          where t.operation = $1 order by t.position"
     );
-    db.all(&sql, args![operation.to_string()]).await?.iter().map(full).collect()
+    db.all(&sql, args![operation.to_string()])
+        .await?
+        .iter()
+        .map(full)
+        .collect()
 }
 
 /// Names in use in a cluster, in comparing form.
 pub async fn names(db: &mut Conn, cluster: ClusterId) -> Result<Vec<String>> {
-    let rows = db.all("select name_key from node where cluster = $1", args![cluster.to_string()]).await?;
+    let rows = db
+        .all(
+            "select name_key from node where cluster = $1",
+            args![cluster.to_string()],
+        )
+        .await?;
     rows.iter().map(|row| row.text(0)).collect()
 }
 
@@ -189,17 +259,34 @@ pub async fn observe(tx: &mut Tx, node: &Node, epoch: i64) -> Result<bool> {
 async fn write(tx: &mut Tx, node: &Node, epoch: Option<i64>) -> Result<bool> {
     let seen = &node.seen;
     let mut values = args![
-        node.goal.word(), node.generation, seen.phase.word(), seen.condition.reason.code(),
-        seen.condition.message.as_str(), seen.condition.since.0, seen.deadline.map(|at| at.0), seen.attempts,
-        seen.generation, seen.incarnation, seen.holds, seen.machine.clone(),
-        seen.address.map(|address| address.to_string()), seen.hostname.clone(), seen.provider_request.clone(),
-        node.ready_at.map(|at| at.0), seen.due.0, node.keep_alive, node.id.to_string(),
+        node.goal.word(),
+        node.generation,
+        seen.phase.word(),
+        seen.condition.reason.code(),
+        seen.condition.message.as_str(),
+        seen.condition.since.0,
+        seen.deadline.map(|at| at.0),
+        seen.attempts,
+        seen.generation,
+        seen.incarnation,
+        seen.holds,
+        seen.machine.clone(),
+        seen.address.map(|address| address.to_string()),
+        seen.hostname.clone(),
+        seen.provider_request.clone(),
+        node.ready_at.map(|at| at.0),
+        seen.due.0,
+        node.keep_alive,
+        node.id.to_string(),
     ];
     const SET: &str = "update node set goal = $1, generation = $2, phase = $3, reason = $4, message = $5, since = $6, \
         deadline = $7, attempts = $8, settled = $9, incarnation = $10, holds = $11, machine = $12, address = $13, \
         hostname = $14, provider_request = $15, ready_at = $16, due = $17, keep_alive = $18";
     let changed = match epoch {
-        None => tx.run(&format!("{SET}, epoch = epoch + 1 where id = $19"), values).await?,
+        None => {
+            tx.run(&format!("{SET}, epoch = epoch + 1 where id = $19"), values)
+                .await?
+        }
         Some(epoch) => {
             values.push(Value::Int(epoch));
             tx.run(&format!("{SET} where id = $19 and epoch = $20"), values).await?
@@ -217,7 +304,12 @@ pub async fn claim(tx: &mut Tx, now: Timestamp, lease_until: Timestamp, limit: u
     let rows = tx.all(&sql, args![lease_until.0, now.0, limit]).await?;
     let mut claimed = rows
         .iter()
-        .map(|row| Ok(Claimed { node: read(row)?, epoch: row.int(WIDTH)? }))
+        .map(|row| {
+            Ok(Claimed {
+                node: read(row)?,
+                epoch: row.int(WIDTH)?,
+            })
+        })
         .collect::<Result<Vec<_>>>()?;
     claimed.sort_by_key(|claimed| claimed.node.sequence);
     Ok(claimed)
@@ -226,14 +318,24 @@ pub async fn claim(tx: &mut Tx, now: Timestamp, lease_until: Timestamp, limit: u
 /// When the next node is due, `None` when none ever is.
 pub async fn next_due(db: &mut Conn) -> Result<Option<Timestamp>> {
     let row = db.first("select min(due) from node", args![]).await?;
-    Ok(row.map(|row| row.int_opt(0)).transpose()?.flatten().map(Timestamp).filter(|due| *due != Timestamp::NEVER))
+    Ok(row
+        .map(|row| row.int_opt(0))
+        .transpose()?
+        .flatten()
+        .map(Timestamp)
+        .filter(|due| *due != Timestamp::NEVER))
 }
 
 /// Asks the reconciler to look at a node at `now`.
 ///
 /// The epoch rises, so that an activation under way cannot write an older view, and a later due time, over this.
 pub async fn wake(tx: &mut Tx, id: NodeId, now: Timestamp) -> Result<()> {
-    tx.run("update node set due = $1, epoch = epoch + 1 where id = $2", args![now.0, id.to_string()]).await.map(|_| ())
+    tx.run(
+        "update node set due = $1, epoch = epoch + 1 where id = $2",
+        args![now.0, id.to_string()],
+    )
+    .await
+    .map(|_| ())
 }
 
 /// Placement groups that node records of a cluster name, with their pool and size.
@@ -245,14 +347,22 @@ pub async fn groups(db: &mut Conn, cluster: ClusterId) -> Result<Vec<(PoolId, St
             args![cluster.to_string()],
         )
         .await?;
-    rows.iter().map(|row| Ok((parsed(row, 0)?, row.text(1)?, row.text(2)?))).collect()
+    rows.iter()
+        .map(|row| Ok((parsed(row, 0)?, row.text(1)?, row.text(2)?)))
+        .collect()
 }
 
 /// Drops a record; `false` when somebody else claimed the node meanwhile.
 pub async fn delete(tx: &mut Tx, id: NodeId, epoch: Option<i64>) -> Result<bool> {
     let changed = match epoch {
         None => tx.run("delete from node where id = $1", args![id.to_string()]).await?,
-        Some(epoch) => tx.run("delete from node where id = $1 and epoch = $2", args![id.to_string(), epoch]).await?,
+        Some(epoch) => {
+            tx.run(
+                "delete from node where id = $1 and epoch = $2",
+                args![id.to_string(), epoch],
+            )
+            .await?
+        }
     };
     Ok(changed > 0)
 }
@@ -263,7 +373,12 @@ pub async fn agent(tx: &mut Tx, id: NodeId, view: &AgentView, now: Timestamp) ->
         "update node set agent_incarnation = $1, agent_init = $2, agent_message = $3, agent_drained = $4, \
          agent_hostname = $5, agent_seen = $6 where id = $7",
         args![
-            view.incarnation, view.init.word(), view.message.as_str(), view.drained, view.hostname.clone(), now.0,
+            view.incarnation,
+            view.init.word(),
+            view.message.as_str(),
+            view.drained,
+            view.hostname.clone(),
+            now.0,
             id.to_string()
         ],
     )
@@ -274,7 +389,11 @@ pub async fn agent(tx: &mut Tx, id: NodeId, view: &AgentView, now: Timestamp) ->
 /// Records when agents were last heard of.
 pub async fn heard(tx: &mut Tx, beats: &[(NodeId, Timestamp, Option<String>)]) -> Result<()> {
     for (node, seen, sample) in beats {
-        tx.run("update node set agent_seen = $1 where id = $2", args![seen.0, node.to_string()]).await?;
+        tx.run(
+            "update node set agent_seen = $1 where id = $2",
+            args![seen.0, node.to_string()],
+        )
+        .await?;
         if let Some(sample) = sample {
             tx.run(
                 "update node_report set sample = $1, updated_at = $2 where node = $3",
@@ -306,8 +425,12 @@ pub async fn report(tx: &mut Tx, id: NodeId, report: &Report, now: Timestamp) ->
          on conflict (node) do update set instance = excluded.instance, facts = excluded.facts, \
          sample = excluded.sample, scripts = excluded.scripts, updated_at = excluded.updated_at",
         args![
-            id.to_string(), report.instance.as_str(), report.facts.as_str(), report.sample.clone(),
-            report.scripts.clone(), now.0
+            id.to_string(),
+            report.instance.as_str(),
+            report.facts.as_str(),
+            report.sample.clone(),
+            report.scripts.clone(),
+            now.0
         ],
     )
     .await
@@ -317,10 +440,18 @@ pub async fn report(tx: &mut Tx, id: NodeId, report: &Report, now: Timestamp) ->
 /// An agent's report of one node.
 pub async fn find_report(db: &mut Conn, id: NodeId) -> Result<Option<Report>> {
     let row = db
-        .first("select instance, facts, sample, scripts from node_report where node = $1", args![id.to_string()])
+        .first(
+            "select instance, facts, sample, scripts from node_report where node = $1",
+            args![id.to_string()],
+        )
         .await?;
     row.map(|row| {
-        Ok(Report { instance: row.text(0)?, facts: row.text(1)?, sample: row.text_opt(2)?, scripts: row.text_opt(3)? })
+        Ok(Report {
+            instance: row.text(0)?,
+            facts: row.text(1)?,
+            sample: row.text_opt(2)?,
+            scripts: row.text_opt(3)?,
+        })
     })
     .transpose()
 }
@@ -338,7 +469,11 @@ pub async fn reports(db: &mut Conn, cluster: ClusterId) -> Result<Vec<(NodeId, S
 
 /// Tokens of all machines that rows explain, of one provider account.
 pub async fn tokens(db: &mut Conn, account: &str) -> Result<Vec<Node>> {
-    let columns = COLUMNS.split(", ").map(|column| format!("n.{}", column.trim())).collect::<Vec<_>>().join(", ");
+    let columns = COLUMNS
+        .split(", ")
+        .map(|column| format!("n.{}", column.trim()))
+        .collect::<Vec<_>>()
+        .join(", ");
     let sql = format!("select {columns} from node n join pool p on p.id = n.pool where p.account = $1 and n.holds = 1");
     db.all(&sql, args![account]).await?.iter().map(read).collect()
 }
@@ -353,7 +488,12 @@ pub async fn census(db: &mut Conn, cluster: Option<ClusterId>) -> Result<Vec<(Go
             )
             .await?
         }
-        None => db.all("select goal, phase, count(*) from node group by goal, phase", args![]).await?,
+        None => {
+            db.all("select goal, phase, count(*) from node group by goal, phase", args![])
+                .await?
+        }
     };
-    rows.iter().map(|row| Ok((word(row, 0, Goal::parse)?, word(row, 1, Phase::parse)?, row.int(2)?))).collect()
+    rows.iter()
+        .map(|row| Ok((word(row, 0, Goal::parse)?, word(row, 1, Phase::parse)?, row.int(2)?)))
+        .collect()
 }

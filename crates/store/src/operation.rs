@@ -36,20 +36,36 @@ pub async fn insert(tx: &mut Tx, operation: &Operation, sequence: i64, targets: 
     tx.run(
         &sql,
         args![
-            operation.id.to_string(), operation.tenant.to_string(), operation.cluster.to_string(),
-            operation.verb.word(), operation.actor.to_string(), operation.actor_name.as_str(),
-            operation.request_key.clone(), operation.created_at.0, sequence
+            operation.id.to_string(),
+            operation.tenant.to_string(),
+            operation.cluster.to_string(),
+            operation.verb.word(),
+            operation.actor.to_string(),
+            operation.actor_name.as_str(),
+            operation.request_key.clone(),
+            operation.created_at.0,
+            sequence
         ],
     )
     .await?;
     let mut values = Vec::with_capacity(targets.len() * 4);
     for (position, target) in targets.iter().enumerate() {
         let position = i64::try_from(position).unwrap_or(i64::MAX);
-        values.extend(args![operation.id.to_string(), position, target.node.to_string(), target.generation]);
+        values.extend(args![
+            operation.id.to_string(),
+            position,
+            target.node.to_string(),
+            target.generation
+        ]);
     }
     if !targets.is_empty() {
-        tx.insert_many("insert into operation_target (operation, position, node, generation) values", 4, values, "")
-            .await?;
+        tx.insert_many(
+            "insert into operation_target (operation, position, node, generation) values",
+            4,
+            values,
+            "",
+        )
+        .await?;
     }
     Ok(())
 }
@@ -57,13 +73,21 @@ pub async fn insert(tx: &mut Tx, operation: &Operation, sequence: i64, targets: 
 /// One operation.
 pub async fn find(db: &mut Conn, tenant: TenantId, id: OperationId) -> Result<Option<Operation>> {
     let sql = format!("select {COLUMNS} from operation where tenant = $1 and id = $2");
-    db.first(&sql, args![tenant.to_string(), id.to_string()]).await?.as_ref().map(read).transpose()
+    db.first(&sql, args![tenant.to_string(), id.to_string()])
+        .await?
+        .as_ref()
+        .map(read)
+        .transpose()
 }
 
 /// The operation that used a request key.
 pub async fn find_by_key(db: &mut Conn, tenant: TenantId, key: &str) -> Result<Option<Operation>> {
     let sql = format!("select {COLUMNS} from operation where tenant = $1 and request_key = $2");
-    db.first(&sql, args![tenant.to_string(), key]).await?.as_ref().map(read).transpose()
+    db.first(&sql, args![tenant.to_string(), key])
+        .await?
+        .as_ref()
+        .map(read)
+        .transpose()
 }
 
 /// The newest operations before `before` (a sequence), newest first, each with its sequence.
@@ -86,7 +110,8 @@ pub async fn list(
                 "select {COLUMNS} from operation where tenant = $1 and sequence < $2 and cluster = $4 \
                  order by sequence desc limit $3"
             );
-            db.all(&sql, args![tenant.to_string(), before, limit, cluster.to_string()]).await?
+            db.all(&sql, args![tenant.to_string(), before, limit, cluster.to_string()])
+                .await?
         }
     };
     rows.iter().map(|row| Ok((read(row)?, row.int(8)?))).collect()
@@ -100,14 +125,24 @@ pub async fn progress(db: &mut Conn, id: OperationId) -> Result<Progress> {
          left join node n on n.id = t.node where t.operation = $1",
         args![id.to_string()],
         &mut |row| {
-            let target = Target { node: parsed(row, 0)?, generation: row.int(1)? };
+            let target = Target {
+                node: parsed(row, 0)?,
+                generation: row.int(1)?,
+            };
             let now = match row.int_opt(2)? {
                 None => None,
-                Some(generation) => {
-                    Some((generation, row.int(3)?, word(row, 4, Goal::parse)?, word(row, 5, Phase::parse)?))
-                }
+                Some(generation) => Some((
+                    generation,
+                    row.int(3)?,
+                    word(row, 4, Goal::parse)?,
+                    word(row, 5, Phase::parse)?,
+                )),
             };
-            progress.add(if target.generation < 0 { Outcome::Done } else { outcome(&target, now) });
+            progress.add(if target.generation < 0 {
+                Outcome::Done
+            } else {
+                outcome(&target, now)
+            });
             Ok(())
         },
     )

@@ -62,7 +62,11 @@ fn read(row: &Row) -> Result<Pool> {
         throttle: span(row, 26)?,
         scripts: documents::<Vec<ScriptRow>>(row, 27)?
             .into_iter()
-            .map(|ScriptRow { name, body, timeout_us }| Script { name, body, timeout: Duration::from_micros(timeout_us) })
+            .map(|ScriptRow { name, body, timeout_us }| Script {
+                name,
+                body,
+                timeout: Duration::from_micros(timeout_us),
+            })
             .collect(),
         removed: row.bool(28)?,
     })
@@ -81,18 +85,45 @@ pub async fn put(tx: &mut Tx, pool: &Pool, attributes: &str) -> Result<()> {
         .collect();
     let json = |error: serde_json::Error| Error::Other(format!("write pool {}: {error}", pool.name));
     let places = (1..=29).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ");
-    let sets = COLUMNS.split(", ").skip(1).map(|c| format!("{0} = excluded.{0}", c.trim())).collect::<Vec<_>>().join(", ");
+    let sets = COLUMNS
+        .split(", ")
+        .skip(1)
+        .map(|c| format!("{0} = excluded.{0}", c.trim()))
+        .collect::<Vec<_>>()
+        .join(", ");
     let sql = format!("insert into pool ({COLUMNS}) values ({places}) on conflict (id) do update set {sets}");
     tx.run(
         &sql,
         args![
-            pool.id.to_string(), pool.cluster.to_string(), pool.name.as_str(), pool.kind.word(), pool.position,
-            pool.revision, pool.account.as_str(), pool.region.as_str(), pool.zone.clone(),
-            serde_json::to_string(&pool.sizes).map_err(json)?, pool.max_count, pool.max_cores, pool.core_count,
-            pool.interruptible, pool.max_price, pool.placement_group.clone(), pool.group_size_max, pool.initial_count,
-            pool.initial_cores, pool.keep_alive, pool.fixed, pool.shutdown_policy.word(), pool.start_automatically,
-            pool.name_format.clone(), pool.name_offset, micros(pool.start_timeout), micros(pool.throttle),
-            serde_json::to_string(&scripts).map_err(json)?, pool.removed
+            pool.id.to_string(),
+            pool.cluster.to_string(),
+            pool.name.as_str(),
+            pool.kind.word(),
+            pool.position,
+            pool.revision,
+            pool.account.as_str(),
+            pool.region.as_str(),
+            pool.zone.clone(),
+            serde_json::to_string(&pool.sizes).map_err(json)?,
+            pool.max_count,
+            pool.max_cores,
+            pool.core_count,
+            pool.interruptible,
+            pool.max_price,
+            pool.placement_group.clone(),
+            pool.group_size_max,
+            pool.initial_count,
+            pool.initial_cores,
+            pool.keep_alive,
+            pool.fixed,
+            pool.shutdown_policy.word(),
+            pool.start_automatically,
+            pool.name_format.clone(),
+            pool.name_offset,
+            micros(pool.start_timeout),
+            micros(pool.throttle),
+            serde_json::to_string(&scripts).map_err(json)?,
+            pool.removed
         ],
     )
     .await?;
@@ -108,13 +139,21 @@ pub async fn put(tx: &mut Tx, pool: &Pool, attributes: &str) -> Result<()> {
 /// Pools of a cluster in declared order.
 pub async fn list(db: &mut Conn, cluster: ClusterId) -> Result<Vec<Pool>> {
     let sql = format!("select {COLUMNS} from pool where cluster = $1 order by position, name");
-    db.all(&sql, args![cluster.to_string()]).await?.iter().map(read).collect()
+    db.all(&sql, args![cluster.to_string()])
+        .await?
+        .iter()
+        .map(read)
+        .collect()
 }
 
 /// One pool by id.
 pub async fn find(db: &mut Conn, id: PoolId) -> Result<Option<Pool>> {
     let sql = format!("select {COLUMNS} from pool where id = $1");
-    db.first(&sql, args![id.to_string()]).await?.as_ref().map(read).transpose()
+    db.first(&sql, args![id.to_string()])
+        .await?
+        .as_ref()
+        .map(read)
+        .transpose()
 }
 
 /// Declared attributes (JSON objects) of a cluster's pools by pool and revision.
@@ -126,7 +165,9 @@ pub async fn attributes(db: &mut Conn, cluster: ClusterId) -> Result<BTreeMap<(P
             args![cluster.to_string()],
         )
         .await?;
-    rows.iter().map(|row| Ok(((parsed(row, 0)?, row.int(1)?), row.text(2)?))).collect()
+    rows.iter()
+        .map(|row| Ok(((parsed(row, 0)?, row.int(1)?), row.text(2)?)))
+        .collect()
 }
 
 /// Adds or replaces a bucket.
@@ -136,8 +177,13 @@ pub async fn put_bucket(tx: &mut Tx, bucket: &Bucket) -> Result<()> {
          values ($1, $2, $3, $4, $5, $6, $7) on conflict (id) do update set position = excluded.position, \
          activated = excluded.activated, disabled = excluded.disabled, exhausted_at = excluded.exhausted_at",
         args![
-            bucket.id.to_string(), bucket.pool.to_string(), bucket.size.as_str(), bucket.position, bucket.activated,
-            bucket.disabled, bucket.exhausted_at.map(|at| at.0)
+            bucket.id.to_string(),
+            bucket.pool.to_string(),
+            bucket.size.as_str(),
+            bucket.position,
+            bucket.activated,
+            bucket.disabled,
+            bucket.exhausted_at.map(|at| at.0)
         ],
     )
     .await

@@ -21,15 +21,21 @@ use crate::{
 /// `Unavailable` when the database does not answer.
 pub async fn activate(core: &Arc<Core>) -> Result<usize> {
     let mut db = core.store.read().await.map_err(stored("read"))?;
-    let moving = store::cluster::unsettled(&mut db).await.map_err(stored("list clusters"))?;
+    let moving = store::cluster::unsettled(&mut db)
+        .await
+        .map_err(stored("list clusters"))?;
     drop(db);
     let mut moved = 0;
     for cluster in moving {
         let mut tx = core.store.begin().await.map_err(stored("begin"))?;
-        let counts = store::node::census(&mut tx, Some(cluster.id)).await.map_err(stored("count nodes"))?;
+        let counts = store::node::census(&mut tx, Some(cluster.id))
+            .await
+            .map_err(stored("count nodes"))?;
         let census = census(&counts);
         if cluster.goal == Goal::Absent && census.records == 0 {
-            store::cluster::delete(&mut tx, cluster.id).await.map_err(stored("delete cluster"))?;
+            store::cluster::delete(&mut tx, cluster.id)
+                .await
+                .map_err(stored("delete cluster"))?;
             tx.commit().await.map_err(stored("commit"))?;
             moved += 1;
             continue;
@@ -38,10 +44,15 @@ pub async fn activate(core: &Arc<Core>) -> Result<usize> {
         if phase == cluster.phase {
             continue;
         }
-        if store::cluster::observe(&mut tx, cluster.id, cluster.generation, phase).await.map_err(stored("save"))? {
+        if store::cluster::observe(&mut tx, cluster.id, cluster.generation, phase)
+            .await
+            .map_err(stored("save"))?
+        {
             let ctx = Ctx::system(Arc::clone(core), cluster.tenant, "cluster-reconciler");
             let event = record::event(&ctx, &cluster, "cluster", &cluster.name, phase.word().to_owned());
-            store::ledger::events(&mut tx, &[event]).await.map_err(stored("write event"))?;
+            store::ledger::events(&mut tx, &[event])
+                .await
+                .map_err(stored("write event"))?;
             tx.commit().await.map_err(stored("commit"))?;
             moved += 1;
         }

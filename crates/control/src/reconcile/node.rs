@@ -59,7 +59,9 @@ struct Places {
 pub async fn activate(core: &Arc<Core>) -> Result<usize> {
     let now = core.now();
     let mut tx = core.store.begin().await.map_err(stored("begin"))?;
-    let claimed = store::node::claim(&mut tx, now, now + LEASE, BATCH).await.map_err(stored("claim nodes"))?;
+    let claimed = store::node::claim(&mut tx, now, now + LEASE, BATCH)
+        .await
+        .map_err(stored("claim nodes"))?;
     let places = load_places(&mut tx, &claimed).await?;
     tx.commit().await.map_err(stored("commit"))?;
     if claimed.is_empty() {
@@ -96,7 +98,10 @@ pub async fn activate(core: &Arc<Core>) -> Result<usize> {
 }
 
 async fn load_places(tx: &mut store::engine::Tx, claimed: &[store::node::Claimed]) -> Result<Places> {
-    let mut places = Places { pools: BTreeMap::new(), clusters: BTreeMap::new() };
+    let mut places = Places {
+        pools: BTreeMap::new(),
+        clusters: BTreeMap::new(),
+    };
     for claimed in claimed {
         let node = &claimed.node;
         if !places.pools.contains_key(&node.pool)
@@ -105,8 +110,9 @@ async fn load_places(tx: &mut store::engine::Tx, claimed: &[store::node::Claimed
             places.pools.insert(pool.id, pool);
         }
         if !places.clusters.contains_key(&node.cluster)
-            && let Some(cluster) =
-                store::cluster::find(tx, node.tenant, node.cluster).await.map_err(stored("load cluster"))?
+            && let Some(cluster) = store::cluster::find(tx, node.tenant, node.cluster)
+                .await
+                .map_err(stored("load cluster"))?
         {
             places.clusters.insert(cluster.id, cluster);
         }
@@ -117,7 +123,11 @@ async fn load_places(tx: &mut store::engine::Tx, claimed: &[store::node::Claimed
 /// Does all steps that need nobody else, up to the first that does.
 fn settle(core: &Core, places: &Places, work: &mut Work) {
     let now = core.now();
-    if places.pools.get(&work.node.pool).is_none_or(|pool| pool.kind == PoolKind::Hosts) {
+    if places
+        .pools
+        .get(&work.node.pool)
+        .is_none_or(|pool| pool.kind == PoolKind::Hosts)
+    {
         // Hosts that people bring have no machine of ours to look after.
         work.node.seen.due = Timestamp::NEVER;
         work.step = Step::Nothing;
@@ -175,7 +185,10 @@ async fn act(core: &Arc<Core>, places: &Places, works: &mut [Work]) -> Result<()
     }
     for ((account, kind), indices) in groups {
         let Some(account) = core.accounts.get(&account).cloned() else {
-            tracing::warn!(account, "nodes belong to a provider account that is not configured; they wait");
+            tracing::warn!(
+                account,
+                "nodes belong to a provider account that is not configured; they wait"
+            );
             continue;
         };
         let outcomes = match kind {
@@ -183,7 +196,10 @@ async fn act(core: &Arc<Core>, places: &Places, works: &mut [Work]) -> Result<()
             2 => look(&account, works, &indices).await,
             _ => command(&account, kind, works, &indices).await,
         };
-        let clocks = Clocks { settle: account.machines.capabilities().settle, ..Clocks::default() };
+        let clocks = Clocks {
+            settle: account.machines.capabilities().settle,
+            ..Clocks::default()
+        };
         let now = core.now();
         for (index, outcome) in indices.into_iter().zip(outcomes) {
             let work = &mut works[index];
@@ -225,7 +241,9 @@ async fn launch(
             })
             .collect();
         let mut tx = core.store.begin().await.map_err(stored("begin"))?;
-        store::identity::add_join_tokens(&mut tx, &tokens).await.map_err(stored("keep join tokens"))?;
+        store::identity::add_join_tokens(&mut tx, &tokens)
+            .await
+            .map_err(stored("keep join tokens"))?;
         tx.commit().await.map_err(stored("commit"))?;
     }
     core.crash_point("launch.named")?;
@@ -249,7 +267,11 @@ async fn launch(
                 tags: BTreeMap::new(),
                 boot: Boot {
                     server_url: core.settings.server_url.clone(),
-                    join_token: Secret::new(if guests { String::new() } else { agent::join_token(core, node) }),
+                    join_token: Secret::new(if guests {
+                        String::new()
+                    } else {
+                        agent::join_token(core, node)
+                    }),
                     ca_sha256: core.settings.ca_sha256.clone(),
                     hostname: None,
                 },
@@ -318,7 +340,9 @@ async fn command(account: &Account, kind: u8, works: &[Work], indices: &[usize])
                 guest: None,
             };
             let outcome = match (answer, kind) {
-                (Ok(state), 4) => Outcome::ReleaseAccepted { gone: matches!(state, State::Gone) },
+                (Ok(state), 4) => Outcome::ReleaseAccepted {
+                    gone: matches!(state, State::Gone),
+                },
                 (Err(error), 4) if error.kind == ErrorKind::NotFound => Outcome::ReleaseAccepted { gone: true },
                 (Ok(state), 3) => Outcome::StopAccepted(bare(machine_state(state))),
                 (Ok(state), _) => Outcome::Launched(bare(machine_state(state))),
@@ -333,7 +357,11 @@ async fn command(account: &Account, kind: u8, works: &[Work], indices: &[usize])
 
 fn silent() -> reeve_provider::Error {
     let message = format!("no answer within {} s", CALL_MAX.as_secs());
-    reeve_provider::Error { kind: ErrorKind::Unanswered, message, request_id: None }
+    reeve_provider::Error {
+        kind: ErrorKind::Unanswered,
+        message,
+        request_id: None,
+    }
 }
 
 /// A refusal is told from silence, and kinds of refusal from each other.
@@ -346,7 +374,11 @@ fn refusal(error: reeve_provider::Error) -> Outcome {
             return unanswered(&error);
         }
     };
-    Outcome::Refused { reason, message: error.message, provider_request: error.request_id }
+    Outcome::Refused {
+        reason,
+        message: error.message,
+        provider_request: error.request_id,
+    }
 }
 
 fn unanswered(error: &reeve_provider::Error) -> Outcome {
@@ -387,13 +419,20 @@ fn seen(machine: &Machine) -> Seen {
                 GuestInit::Done => (Init::Done, String::new()),
                 GuestInit::Failed(text) => (Init::Failed, text.clone()),
             };
-            Guest { hostname: guest.hostname.clone(), init, message }
+            Guest {
+                hostname: guest.hostname.clone(),
+                init,
+                message,
+            }
         }),
     }
 }
 
 fn facts(machine: &Machine) -> Option<String> {
-    let guest = machine.guest.as_ref().filter(|guest| matches!(guest.init, GuestInit::Done))?;
+    let guest = machine
+        .guest
+        .as_ref()
+        .filter(|guest| matches!(guest.init, GuestInit::Done))?;
     Some(guest.facts.to_string())
 }
 
@@ -405,7 +444,9 @@ async fn save(core: &Arc<Core>, places: &Places, works: Vec<Work>, last: bool) -
     let mut events = Vec::new();
     let mut ours = Vec::with_capacity(works.len());
     for mut work in works {
-        let Some(pool) = places.pools.get(&work.node.pool) else { continue };
+        let Some(pool) = places.pools.get(&work.node.pool) else {
+            continue;
+        };
         let place = place(core, pool, &work.node.size);
         let retire = last && work.step == Step::Retire;
         if !last {
@@ -426,21 +467,38 @@ async fn save(core: &Arc<Core>, places: &Places, works: Vec<Work>, last: bool) -
         deltas.change(Some(&work.before), (!retire).then_some(&work.node), &place);
         note(core, places, &work, retire, &mut events);
         if work.node.agent != work.before.agent && !retire {
-            store::node::agent(&mut tx, work.node.id, &work.node.agent, now).await.map_err(stored("save guest"))?;
+            store::node::agent(&mut tx, work.node.id, &work.node.agent, now)
+                .await
+                .map_err(stored("save guest"))?;
         }
         if let Some(facts) = work.facts.take().filter(|_| last && !retire) {
-            let report = Report { instance: work.node.token(), facts, ..Report::default() };
-            store::node::report(&mut tx, work.node.id, &report, now).await.map_err(stored("save facts"))?;
+            let report = Report {
+                instance: work.node.token(),
+                facts,
+                ..Report::default()
+            };
+            store::node::report(&mut tx, work.node.id, &report, now)
+                .await
+                .map_err(stored("save facts"))?;
         }
         let reason = work.node.seen.condition.reason;
-        if work.node.seen.phase == Phase::Failed && work.before.seen.phase != Phase::Failed && reason == Reason::NoCapacity {
-            store::pool::exhausted(&mut tx, pool.id, &work.node.size, now).await.map_err(stored("note stock-out"))?;
+        if work.node.seen.phase == Phase::Failed
+            && work.before.seen.phase != Phase::Failed
+            && reason == Reason::NoCapacity
+        {
+            store::pool::exhausted(&mut tx, pool.id, &work.node.size, now)
+                .await
+                .map_err(stored("note stock-out"))?;
         }
         work.before = work.node.clone();
         ours.push(work);
     }
-    store::ledger::change_tallies(&mut tx, deltas.into_changes()).await.map_err(stored("change totals"))?;
-    store::ledger::events(&mut tx, &events).await.map_err(stored("write events"))?;
+    store::ledger::change_tallies(&mut tx, deltas.into_changes())
+        .await
+        .map_err(stored("change totals"))?;
+    store::ledger::events(&mut tx, &events)
+        .await
+        .map_err(stored("write events"))?;
     tx.commit().await.map_err(stored("commit"))?;
     core.clusters_due.notify_one();
     Ok(ours)
@@ -448,7 +506,9 @@ async fn save(core: &Arc<Core>, places: &Places, works: Vec<Work>, last: bool) -
 
 /// What people watching should hear of.
 fn note(core: &Arc<Core>, places: &Places, work: &Work, retired: bool, events: &mut Vec<Event>) {
-    let Some(cluster) = places.clusters.get(&work.node.cluster) else { return };
+    let Some(cluster) = places.clusters.get(&work.node.cluster) else {
+        return;
+    };
     let text = if retired {
         "removed".to_owned()
     } else if work.node.seen.phase != work.before.seen.phase || work.node.goal != work.before.goal {
@@ -456,7 +516,12 @@ fn note(core: &Arc<Core>, places: &Places, work: &Work, retired: bool, events: &
         let phase = work.node.seen.phase.word();
         match work.node.seen.phase {
             Phase::Failed => format!("{phase}: {}: {}", condition.reason.code(), condition.message),
-            Phase::Running if work.node.goal == Goal::Started => format!("{phase} after {} s", work.node.ready_at.map_or(0, |at| at.since(work.node.created_at).as_secs())),
+            Phase::Running if work.node.goal == Goal::Started => format!(
+                "{phase} after {} s",
+                work.node
+                    .ready_at
+                    .map_or(0, |at| at.since(work.node.created_at).as_secs())
+            ),
             _ => phase.to_owned(),
         }
     } else {

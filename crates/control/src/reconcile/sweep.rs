@@ -46,7 +46,10 @@ pub async fn activate(core: &Arc<Core>) -> Result<Found> {
         found.orphans += one.orphans;
         found.missing += one.missing;
     }
-    let did = format!("{} machines, {} orphans released, {} missing", found.machines, found.orphans, found.missing);
+    let did = format!(
+        "{} machines, {} orphans released, {} missing",
+        found.machines, found.orphans, found.missing
+    );
     core.note("sweep", did, None);
     Ok(found)
 }
@@ -56,10 +59,22 @@ async fn list(account: &Account) -> Result<BTreeMap<Token, Machine>> {
     let mut cursor = None;
     loop {
         let page = account.machines.list(cursor, PAGE).await.map_err(|error| {
-            let text = format!("provider account \"{}\" did not list its machines: {}", account.name, error.message);
-            Error::new(Kind::Unavailable { retry_after: Duration::from_secs(30) }, text)
+            let text = format!(
+                "provider account \"{}\" did not list its machines: {}",
+                account.name, error.message
+            );
+            Error::new(
+                Kind::Unavailable {
+                    retry_after: Duration::from_secs(30),
+                },
+                text,
+            )
         })?;
-        machines.extend(page.machines.into_iter().map(|machine| (machine.token.clone(), machine)));
+        machines.extend(
+            page.machines
+                .into_iter()
+                .map(|machine| (machine.token.clone(), machine)),
+        );
         cursor = page.next;
         if cursor.is_none() {
             return Ok(machines);
@@ -72,7 +87,9 @@ async fn sweep(core: &Arc<Core>, account: &Account) -> Result<Found> {
     let machines = list(account).await?;
     let now = core.now();
     let mut db = core.store.read().await.map_err(stored("read"))?;
-    let rows = store::node::tokens(&mut db, &account.name).await.map_err(stored("list machines"))?;
+    let rows = store::node::tokens(&mut db, &account.name)
+        .await
+        .map_err(stored("list machines"))?;
     drop(db);
     let explained: BTreeSet<Token> = rows.iter().map(reeve_model::node::Node::token).collect();
     let orphans: Vec<Token> = machines
@@ -83,7 +100,9 @@ async fn sweep(core: &Arc<Core>, account: &Account) -> Result<Found> {
         .map(|machine| machine.token.clone())
         .collect();
     let alive = |token: &Token| {
-        machines.get(token).is_some_and(|machine| !matches!(machine.state, State::Gone | State::Evicted))
+        machines
+            .get(token)
+            .is_some_and(|machine| !matches!(machine.state, State::Gone | State::Evicted))
     };
     let missing: Vec<_> = rows
         .iter()
@@ -91,15 +110,33 @@ async fn sweep(core: &Arc<Core>, account: &Account) -> Result<Found> {
         .map(|node| node.id)
         .collect();
     if !orphans.is_empty() {
-        tracing::warn!(account = account.name, count = orphans.len(), "machines without a row are released");
-        for answer in account.machines.release(&orphans).await.into_iter().filter_map(std::result::Result::err) {
-            tracing::warn!(account = account.name, error = answer.message, "a machine without a row could not be released");
+        tracing::warn!(
+            account = account.name,
+            count = orphans.len(),
+            "machines without a row are released"
+        );
+        for answer in account
+            .machines
+            .release(&orphans)
+            .await
+            .into_iter()
+            .filter_map(std::result::Result::err)
+        {
+            tracing::warn!(
+                account = account.name,
+                error = answer.message,
+                "a machine without a row could not be released"
+            );
         }
     }
     if !missing.is_empty() {
         lose(core, account, &rows, &machines, &missing).await?;
     }
-    Ok(Found { machines: machines.len(), orphans: orphans.len(), missing: missing.len() })
+    Ok(Found {
+        machines: machines.len(),
+        orphans: orphans.len(),
+        missing: missing.len(),
+    })
 }
 
 /// Records that machines are missing, after asking for each by name: a list may lag, a name does not lie.
@@ -116,19 +153,26 @@ async fn lose(
     };
     let suspects: Vec<_> = rows.iter().filter(|node| missing.contains(&node.id)).collect();
     let tokens: Vec<Token> = suspects.iter().map(|node| node.token()).collect();
-    let Ok(described) = account.machines.describe(&tokens).await else { return Ok(()) };
+    let Ok(described) = account.machines.describe(&tokens).await else {
+        return Ok(());
+    };
     let described: BTreeMap<Token, Option<Machine>> = described.into_iter().collect();
     let now = core.now();
     let mut tx = core.store.begin().await.map_err(stored("begin"))?;
     for node in suspects {
         let token = node.token();
-        let machine = described.get(&token).and_then(Option::as_ref).or_else(|| listed.get(&token));
+        let machine = described
+            .get(&token)
+            .and_then(Option::as_ref)
+            .or_else(|| listed.get(&token));
         let reason = match machine.map(|machine| machine.state) {
             Some(State::Evicted) => Reason::Evicted,
             None | Some(State::Gone) => Reason::MachineVanished,
             Some(_) => continue,
         };
-        let Some(full) = store::node::find(&mut tx, node.id).await.map_err(stored("load node"))? else { continue };
+        let Some(full) = store::node::find(&mut tx, node.id).await.map_err(stored("load node"))? else {
+            continue;
+        };
         let mut node = full.node;
         if node.seen.phase != Phase::Running || node.token() != token {
             continue;

@@ -146,16 +146,31 @@ pub fn advance(node: &mut Node, outcome: Outcome, now: Timestamp, clocks: &Clock
         Outcome::Reserved => reserve(node, now),
         Outcome::Launched(seen) => {
             node.seen.attempts = 0;
-            enter(node, Phase::Booting, Reason::WaitingForAgent, "the machine boots; its agent has not called", now);
+            enter(
+                node,
+                Phase::Booting,
+                Reason::WaitingForAgent,
+                "the machine boots; its agent has not called",
+                now,
+            );
             show(node, seen, now, clocks);
         }
-        Outcome::Refused { reason, message, provider_request } => {
+        Outcome::Refused {
+            reason,
+            message,
+            provider_request,
+        } => {
             node.seen.provider_request = provider_request;
             // A machine that was stopped keeps its disks through a refusal; a new one never came to be.
             node.seen.holds = node.seen.machine.is_some();
             fail(node, reason, &message, now);
         }
-        Outcome::Unanswered { reason, message, retry_after, provider_request } => {
+        Outcome::Unanswered {
+            reason,
+            message,
+            retry_after,
+            provider_request,
+        } => {
             let back_off = Duration::from_secs(1 << node.seen.attempts.min(5)).min(clocks.look_max);
             node.seen.attempts = node.seen.attempts.saturating_add(1);
             node.seen.provider_request = provider_request;
@@ -167,7 +182,13 @@ pub fn advance(node: &mut Node, outcome: Outcome, now: Timestamp, clocks: &Clock
             if let Some(hostname) = &node.agent.hostname {
                 node.seen.hostname = Some(hostname.clone());
             }
-            enter(node, Phase::Initializing, Reason::Initializing, "initialization scripts run", now);
+            enter(
+                node,
+                Phase::Initializing,
+                Reason::Initializing,
+                "initialization scripts run",
+                now,
+            );
             node.seen.due = now;
         }
         Outcome::Ready => {
@@ -179,12 +200,24 @@ pub fn advance(node: &mut Node, outcome: Outcome, now: Timestamp, clocks: &Clock
             settle(node);
         }
         Outcome::Draining => {
-            enter(node, Phase::Draining, Reason::Draining, "the agent is finishing its work", now);
+            enter(
+                node,
+                Phase::Draining,
+                Reason::Draining,
+                "the agent is finishing its work",
+                now,
+            );
             node.seen.deadline = Some(now + clocks.drain);
             node.seen.due = now + clocks.drain;
         }
         Outcome::StopAccepted(seen) => {
-            enter(node, Phase::Stopping, Reason::Stopping, "the provider stops the machine", now);
+            enter(
+                node,
+                Phase::Stopping,
+                Reason::Stopping,
+                "the provider stops the machine",
+                now,
+            );
             node.seen.deadline = Some(now + clocks.stop);
             show(node, seen, now, clocks);
         }
@@ -221,7 +254,13 @@ pub(super) fn reserve(node: &mut Node, now: Timestamp) {
 pub(super) fn resume(node: &mut Node, now: Timestamp) {
     node.agent = AgentView::default();
     node.seen.attempts = 0;
-    enter(node, Phase::Resuming, Reason::MachineRequested, "the provider starts the stopped machine", now);
+    enter(
+        node,
+        Phase::Resuming,
+        Reason::MachineRequested,
+        "the provider starts the stopped machine",
+        now,
+    );
     node.seen.deadline = Some(now + node.start_timeout);
     node.seen.due = now;
 }
@@ -236,8 +275,16 @@ fn enter(node: &mut Node, phase: Phase, reason: Reason, message: &str, now: Time
 }
 
 fn explain(node: &mut Node, reason: Reason, message: &str, now: Timestamp) {
-    let since = if node.seen.condition.reason == reason { node.seen.condition.since } else { now };
-    node.seen.condition = Condition { reason, message: message.to_owned(), since };
+    let since = if node.seen.condition.reason == reason {
+        node.seen.condition.since
+    } else {
+        now
+    };
+    node.seen.condition = Condition {
+        reason,
+        message: message.to_owned(),
+        since,
+    };
 }
 
 fn settle(node: &mut Node) {
@@ -275,7 +322,13 @@ fn gone(node: &mut Node, now: Timestamp) {
 }
 
 fn release(node: &mut Node, now: Timestamp, clocks: &Clocks) {
-    enter(node, Phase::Releasing, Reason::Releasing, "the provider takes the machine back", now);
+    enter(
+        node,
+        Phase::Releasing,
+        Reason::Releasing,
+        "the provider takes the machine back",
+        now,
+    );
     node.seen.deadline = Some(now + clocks.stop);
     let back_off = clocks.look_min * (1 << node.seen.attempts.min(6));
     node.seen.attempts = node.seen.attempts.saturating_add(1);
@@ -286,8 +339,14 @@ fn release(node: &mut Node, now: Timestamp, clocks: &Clocks) {
 fn show(node: &mut Node, seen: Seen, now: Timestamp, clocks: &Clocks) {
     let back_off = clocks.look_min * (1 << node.seen.attempts.min(6));
     node.seen.attempts = node.seen.attempts.saturating_add(1);
-    node.seen.due = now + seen.check_after.unwrap_or(back_off).clamp(clocks.look_min, clocks.look_max);
-    node.seen.machine = Some(seen.machine).filter(|name| !name.is_empty()).or(node.seen.machine.take());
+    node.seen.due = now
+        + seen
+            .check_after
+            .unwrap_or(back_off)
+            .clamp(clocks.look_min, clocks.look_max);
+    node.seen.machine = Some(seen.machine)
+        .filter(|name| !name.is_empty())
+        .or(node.seen.machine.take());
     node.seen.address = seen.address.or(node.seen.address);
     node.seen.provider_request = seen.provider_request.or(node.seen.provider_request.take());
     if let Some(guest) = seen.guest {
@@ -301,7 +360,10 @@ fn show(node: &mut Node, seen: Seen, now: Timestamp, clocks: &Clocks) {
             last_seen: Some(now),
         };
     }
-    if node.seen.phase == Phase::Booting && node.agent_present() && node.goal == Goal::Started {
+    if matches!(node.seen.phase, Phase::Booting | Phase::Initializing)
+        && node.agent_present()
+        && node.goal == Goal::Started
+    {
         node.seen.due = match node.agent.init {
             Init::Done | Init::Failed => now,
             Init::Pending | Init::Running => node.seen.due,

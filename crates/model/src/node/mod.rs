@@ -112,7 +112,11 @@ impl Observation {
     pub fn off(now: Timestamp) -> Self {
         Self {
             phase: Phase::Off,
-            condition: Condition { reason: Reason::AsWished, message: String::new(), since: now },
+            condition: Condition {
+                reason: Reason::AsWished,
+                message: String::new(),
+                since: now,
+            },
             deadline: None,
             attempts: 0,
             generation: 0,
@@ -221,7 +225,11 @@ impl Node {
     /// What the node is wanted to be once it is terminated.
     #[must_use]
     pub fn rest_goal(&self) -> Goal {
-        if self.fixed || self.single { Goal::Off } else { Goal::Absent }
+        if self.fixed || self.single {
+            Goal::Off
+        } else {
+            Goal::Absent
+        }
     }
 
     /// The agent of the present machine has enrolled.
@@ -247,7 +255,9 @@ impl Node {
     pub fn settled(&self) -> bool {
         matches!(
             (self.goal, self.seen.phase),
-            (Goal::Started, Phase::Running | Phase::Failed) | (Goal::Deallocated, Phase::Stopped) | (Goal::Off, Phase::Off)
+            (Goal::Started, Phase::Running | Phase::Failed)
+                | (Goal::Deallocated, Phase::Stopped)
+                | (Goal::Off, Phase::Off)
         )
     }
 }

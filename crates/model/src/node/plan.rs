@@ -73,14 +73,23 @@ fn late(node: &Node, now: Timestamp) -> bool {
 fn give_up(node: &Node, reason: Reason, what: &str) -> Step {
     let limit = node.start_timeout.as_secs();
     let last = &node.seen.condition.message;
-    let message = if last.is_empty() { what.to_owned() } else { format!("{what}; last: {last}") };
-    Step::GiveUp { reason, message: format!("{message} (time limit {limit} s)") }
+    let message = if last.is_empty() {
+        what.to_owned()
+    } else {
+        format!("{what}; last: {last}")
+    };
+    Step::GiveUp {
+        reason,
+        message: format!("{message} (time limit {limit} s)"),
+    }
 }
 
 /// When somebody else's move is next: its deadline, or a look in between.
 fn wait(node: &Node, now: Timestamp) -> Step {
     let look = now + Duration::from_secs(30);
-    Step::Wait { until: node.seen.deadline.map_or(look, |deadline| deadline.min(look)) }
+    Step::Wait {
+        until: node.seen.deadline.map_or(look, |deadline| deadline.min(look)),
+    }
 }
 
 fn toward_started(node: &Node, now: Timestamp) -> Step {
@@ -100,17 +109,25 @@ fn toward_started(node: &Node, now: Timestamp) -> Step {
         Phase::Booting => Step::Look,
         Phase::Initializing => match node.agent.init {
             Init::Done => Step::Ready,
-            Init::Failed => Step::GiveUp { reason: Reason::InitFailed, message: node.agent.message.clone() },
+            Init::Failed => Step::GiveUp {
+                reason: Reason::InitFailed,
+                message: node.agent.message.clone(),
+            },
             Init::Pending | Init::Running if late(node, now) => {
                 give_up(node, Reason::InitTimeout, "initialization did not end")
             }
-            Init::Pending | Init::Running => wait(node, now),
+            // The agent calls by itself; the look finds machines that vanished, and guests that have no agent.
+            Init::Pending | Init::Running => Step::Look,
         },
         Phase::Running => Step::Nothing,
         Phase::Failed => match node.seen.condition.reason {
             Reason::NoCapacity | Reason::ProviderQuota => {
                 let until = node.seen.condition.since + REFUSAL_SHOWN;
-                if now >= until { Step::Withdraw } else { Step::Wait { until } }
+                if now >= until {
+                    Step::Withdraw
+                } else {
+                    Step::Wait { until }
+                }
             }
             Reason::MachineVanished | Reason::Evicted => Step::Withdraw,
             _ => Step::Nothing,

@@ -1,0 +1,5 @@
+//! Convergence: the whole control plane on the fake cloud, with the clock in the test's hand.
+
+mod crash;
+mod life;
+mod world;
