@@ -12,7 +12,6 @@ use reeve_model::{
     node::Node,
     pool::{Pool, ShutdownPolicy},
 };
-use reeve_store::node::Full;
 use serde_json::{Map, Value as Json, json};
 
 use super::{expression::equal_ignoring_case, states};
@@ -136,10 +135,10 @@ impl Records {
     }
 
     /// The record as a tree, for filters and for nodes with attributes of their own.
-    pub fn record(&mut self, status: &Status, full: &Full) -> Record {
-        let base = self.base(status, &full.node);
+    pub fn record(&mut self, status: &Status, node: &Node, overrides: Option<&str>) -> Record {
+        let base = self.base(status, node);
         let mut record = base.shared.clone();
-        if let Some(over) = full.overrides.as_deref().and_then(|text| serde_json::from_str::<Record>(text).ok()) {
+        if let Some(over) = overrides.and_then(|text| serde_json::from_str::<Record>(text).ok()) {
             let over: Record = over.into_iter().filter(|(name, _)| !is_one_of(name, &OWN)).collect();
             merge(&mut record, &over);
             record.entry("Configuration").or_insert_with(|| json!({}));
@@ -148,20 +147,20 @@ impl Records {
         let mut keep = |name: &str, value: Json| {
             record.insert(name.to_owned(), value);
         };
-        own(&full.node, &base.template, &mut |name, value| keep(name, value.to_json()));
+        own(node, &base.template, &mut |name, value| keep(name, value.to_json()));
         record
     }
 
     /// Appends the record to `out` as JSON.
-    pub fn write(&mut self, status: &Status, full: &Full, out: &mut Vec<u8>) {
-        if full.overrides.is_some() {
-            let record = Json::Object(self.record(status, full));
+    pub fn write(&mut self, status: &Status, node: &Node, overrides: Option<&str>, out: &mut Vec<u8>) {
+        if overrides.is_some() {
+            let record = Json::Object(self.record(status, node, overrides));
             out.extend_from_slice(record.to_string().as_bytes());
             return;
         }
-        let base = self.base(status, &full.node);
+        let base = self.base(status, node);
         out.extend_from_slice(&base.text);
-        own(&full.node, &base.template, &mut |name, value| {
+        own(node, &base.template, &mut |name, value| {
             out.extend_from_slice(b",\"");
             out.extend_from_slice(name.as_bytes());
             out.extend_from_slice(b"\":");
@@ -170,14 +169,16 @@ impl Records {
         out.push(b'}');
     }
 
-    /// Appends the records of `nodes` to `out` as a JSON array.
-    pub fn write_all<'a>(&mut self, status: &Status, nodes: impl Iterator<Item = &'a Full>, out: &mut Vec<u8>) {
+    /// Appends the records of the view's nodes that `shown` lets through to `out`, as a JSON array.
+    pub fn write_all(&mut self, status: &Status, shown: impl Fn(&Node) -> bool, out: &mut Vec<u8>) {
         out.push(b'[');
-        for (index, full) in nodes.enumerate() {
-            if index > 0 {
+        let mut first = true;
+        for full in status.nodes.iter().filter(|full| shown(&full.node)) {
+            if !first {
                 out.push(b',');
             }
-            self.write(status, full, out);
+            first = false;
+            self.write(status, &full.node, full.overrides.as_deref(), out);
         }
         out.push(b']');
     }
