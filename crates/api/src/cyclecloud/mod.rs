@@ -53,3 +53,11 @@ pub fn routes() -> Router<App> {
         router.route(path, methods.clone()).route(&format!("{path}/"), methods)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn no_two_routes_of_this_dialect_collide() {
+        assert!(super::routes().has_routes());
+    }
+}
