@@ -33,7 +33,10 @@ impl FromRequestParts<App> for Caller {
 /// `Unauthenticated` without one, with another scheme, or with a token that does not hold.
 pub(super) async fn verify(app: &App, headers: &HeaderMap) -> Result<Ctx> {
     let Some(credential @ Credential::Bearer(_)) = request::authorization(headers) else {
-        return Err(Error::new(Kind::Unauthenticated, "an access token is needed: Authorization: Bearer ..."));
+        return Err(Error::new(
+            Kind::Unauthenticated,
+            "an access token is needed: Authorization: Bearer ...",
+        ));
     };
     let actor = request::actor(app, Some(credential)).await?;
     Ok(request::context(app, actor, headers))

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use super::{
     auth::Caller,
     error::Failure,
-    extract::{Object, Which, required, text},
+    extract::{Asked, Object, Which, required, text},
     query::Params,
 };
 
@@ -32,27 +32,30 @@ const SILENCE: Duration = Duration::from_secs(120);
 const GRACEFUL: [u64; 2] = [2, 20];
 
 /// `GET /clusters`.
-pub(super) async fn list(Caller(ctx): Caller, params: Params) -> Result<Json<Value>, Failure> {
+pub(super) async fn list(Caller(ctx): Caller, Asked(params): Asked) -> Result<Json<Value>, Failure> {
     let full = verbose(&params)?;
     let doomed = params.flag("includeRequestedForDelete")?;
     let now = ctx.now();
     let clusters = cluster::list(&ctx).await?;
-    let shown = clusters.iter().filter(|cluster| doomed || cluster.delete_requested_at.is_none());
+    let shown = clusters
+        .iter()
+        .filter(|cluster| doomed || cluster.delete_requested_at.is_none());
     Ok(Json(shown.map(|cluster| render(cluster, full, now)).collect()))
 }
 
 /// `POST /clusters`.
-pub(super) async fn create(
-    Caller(ctx): Caller,
-    Object(body): Object,
-) -> Result<(StatusCode, Json<Value>), Failure> {
+pub(super) async fn create(Caller(ctx): Caller, Object(body): Object) -> Result<(StatusCode, Json<Value>), Failure> {
     let name = required(&body, "name")?;
     let made = cluster::create(&ctx, &name, text(&body, "domain")?, text(&body, "version")?).await?;
     Ok((StatusCode::CREATED, Json(render(&made, true, ctx.now()))))
 }
 
 /// `GET /clusters/{clusterUuid}`.
-pub(super) async fn get(Caller(ctx): Caller, Which(which): Which, params: Params) -> Result<Json<Value>, Failure> {
+pub(super) async fn get(
+    Caller(ctx): Caller,
+    Which(which): Which,
+    Asked(params): Asked,
+) -> Result<Json<Value>, Failure> {
     let full = verbose(&params)?;
     Ok(Json(render(&cluster::get(&ctx, &which).await?, full, ctx.now())))
 }
@@ -70,7 +73,11 @@ pub(super) async fn rename(
 /// `DELETE /clusters/{clusterUuid}`.
 ///
 /// Machines that still end make it 202 whatever was asked for: the record outlives the answer.
-pub(super) async fn delete(Caller(ctx): Caller, Which(which): Which, params: Params) -> Result<Response, Failure> {
+pub(super) async fn delete(
+    Caller(ctx): Caller,
+    Which(which): Which,
+    Asked(params): Asked,
+) -> Result<Response, Failure> {
     let force = params.flag("force")?;
     let before = cluster::get(&ctx, &which).await?;
     let outcome = cluster::delete(&ctx, &which).await?;
@@ -88,7 +95,10 @@ fn verbose(params: &Params) -> Result<bool, Failure> {
 /// Compares versions number by number; one that cannot be read does not clean up.
 fn cleans_up(version: Option<&str>) -> bool {
     let Some(version) = version else { return false };
-    let numbers = version.trim_start_matches('v').split(['.', '-', '+']).map_while(|part| part.parse().ok());
+    let numbers = version
+        .trim_start_matches('v')
+        .split(['.', '-', '+'])
+        .map_while(|part| part.parse().ok());
     numbers.collect::<Vec<u64>>().as_slice() >= GRACEFUL.as_slice()
 }
 

@@ -16,7 +16,10 @@ fn cluster() -> Cluster {
         tenant: id.parse::<TenantId>().expect("id"),
         folder: id.parse::<FolderId>().expect("id"),
         name: "aurora".into(),
-        aspects: Aspects { attached: true, ..Aspects::default() },
+        aspects: Aspects {
+            attached: true,
+            ..Aspects::default()
+        },
         goal: Goal::Idle,
         generation: 0,
         phase: Phase::Idle,
@@ -43,7 +46,13 @@ fn a_cluster_is_connected_while_its_agent_reports() {
 
 #[test]
 fn a_cluster_whose_machines_we_run_is_connected_while_it_is_wanted() {
-    let mut cluster = Cluster { aspects: Aspects { elastic: true, ..Aspects::default() }, ..cluster() };
+    let mut cluster = Cluster {
+        aspects: Aspects {
+            elastic: true,
+            ..Aspects::default()
+        },
+        ..cluster()
+    };
     assert_eq!(state(&cluster, NOW), "WaitingToConnect");
     cluster.goal = Goal::Started;
     assert_eq!(state(&cluster, NOW), "Connected");
@@ -52,18 +61,44 @@ fn a_cluster_whose_machines_we_run_is_connected_while_it_is_wanted() {
 
 #[test]
 fn metadata_leaves_out_the_status_and_what_is_known_of_deletion() {
-    let keys = |full| render(&cluster(), full, NOW).as_object().expect("object").keys().cloned().collect::<Vec<_>>();
-    let metadata = ["uuid", "tenantId", "name", "createdAt", "domain", "version", "updatedAt", "lastLiveness"];
+    let keys = |full| {
+        render(&cluster(), full, NOW)
+            .as_object()
+            .expect("object")
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    let metadata = [
+        "uuid",
+        "tenantId",
+        "name",
+        "createdAt",
+        "domain",
+        "version",
+        "updatedAt",
+        "lastLiveness",
+    ];
     assert_eq!(keys(false), metadata);
-    let rest: Vec<_> = keys(true).into_iter().filter(|key| !metadata.contains(&key.as_str())).collect();
+    let rest: Vec<_> = keys(true)
+        .into_iter()
+        .filter(|key| !metadata.contains(&key.as_str()))
+        .collect();
     assert_eq!(rest, ["status", "deletedAt", "deleteRequestedAt"]);
 }
 
 #[test]
 fn versions_are_compared_as_numbers() {
-    for (version, graceful) in
-        [("2.20", true), ("2.20.0", true), ("2.9", false), ("v2.24.3", true), ("3", true), ("2.20-rc1", true), ("", false), ("x", false)]
-    {
+    for (version, graceful) in [
+        ("2.20", true),
+        ("2.20.0", true),
+        ("2.9", false),
+        ("v2.24.3", true),
+        ("3", true),
+        ("2.20-rc1", true),
+        ("", false),
+        ("x", false),
+    ] {
         assert_eq!(cleans_up(Some(version)), graceful, "{version}");
     }
     assert!(!cleans_up(None));

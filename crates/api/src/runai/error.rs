@@ -24,7 +24,10 @@ pub(super) struct Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { status: status(&error.kind), error }
+        Self {
+            status: status(&error.kind),
+            error,
+        }
     }
 }
 
@@ -59,7 +62,10 @@ fn status(kind: &Kind) -> StatusCode {
 /// Message and details. Scripts look for the words "already exists" in the message.
 fn texts(error: &Error) -> (String, Option<String>) {
     match &error.kind {
-        Kind::AlreadyExists => ("Resource with this name already exists".into(), Some(error.message.clone())),
+        Kind::AlreadyExists => (
+            "Resource with this name already exists".into(),
+            Some(error.message.clone()),
+        ),
         Kind::Invalid { field } if !field.is_empty() => (error.message.clone(), Some(format!("field: {field}"))),
         _ => (error.message.clone(), None),
     }
@@ -77,7 +83,9 @@ impl IntoResponse for Failure {
         }
         let mut response = (self.status, Json(body)).into_response();
         if let Kind::Unavailable { retry_after } = self.error.kind {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
         }
         response
     }
@@ -108,8 +116,15 @@ pub(super) async fn no_method(
     if !gives_tokens && let Err(error) = auth::verify(&app, &headers).await {
         return Failure::from(error).into_response();
     }
-    let error = Error::new(Kind::Unsupported, format!("{} has no method {method} in this version", uri.path()));
-    Failure { status: StatusCode::METHOD_NOT_ALLOWED, error }.into_response()
+    let error = Error::new(
+        Kind::Unsupported,
+        format!("{} has no method {method} in this version", uri.path()),
+    );
+    Failure {
+        status: StatusCode::METHOD_NOT_ALLOWED,
+        error,
+    }
+    .into_response()
 }
 
 #[cfg(test)]
@@ -118,7 +133,10 @@ mod tests {
 
     #[test]
     fn every_kind_of_error_has_a_status_that_this_dialects_clients_know() {
-        let statuses: Vec<_> = Kind::every().iter().map(|kind| (kind.code(), status(kind).as_u16())).collect();
+        let statuses: Vec<_> = Kind::every()
+            .iter()
+            .map(|kind| (kind.code(), status(kind).as_u16()))
+            .collect();
         assert_eq!(
             statuses,
             [

@@ -22,16 +22,21 @@ impl FromRequestParts<App> for Which {
         let Path(text) = Path::<String>::from_request_parts(parts, app)
             .await
             .map_err(|rejection| Failure::bad(rejection.to_string()))?;
-        let id = text.parse().map_err(|_| Error::invalid("clusterUuid", format!("\"{text}\" is not a UUID")))?;
+        let id = text
+            .parse()
+            .map_err(|_| Error::invalid("clusterUuid", format!("\"{text}\" is not a UUID")))?;
         Ok(Self(Selector::Id(id)))
     }
 }
 
-impl FromRequestParts<App> for Params {
+/// The parameters of the query string; a bare `?` has none.
+pub(super) struct Asked(pub(super) Params);
+
+impl FromRequestParts<App> for Asked {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Failure> {
-        Ok(Self::parse(parts.uri.query().unwrap_or_default())?)
+        Ok(Self(Params::parse(parts.uri.query().unwrap_or_default())?))
     }
 }
 
@@ -42,7 +47,10 @@ impl FromRequest<App> for Raw {
     type Rejection = Failure;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
-        Bytes::from_request(request, app).await.map(Self).map_err(|rejection| Failure::bad(rejection.to_string()))
+        Bytes::from_request(request, app)
+            .await
+            .map(Self)
+            .map_err(|rejection| Failure::bad(rejection.to_string()))
     }
 }
 
@@ -102,7 +110,10 @@ mod tests {
         let once = object(&Bytes::from_static(br#"{"name":"a"}"#)).expect("plain");
         let twice = object(&Bytes::from_static(br#""{\"name\":\"a\"}""#)).expect("wrapped");
         assert_eq!(once, twice);
-        assert!(object(&Bytes::from_static(br#""\"{}\"""#)).is_err(), "unwrapped once only");
+        assert!(
+            object(&Bytes::from_static(br#""\"{}\"""#)).is_err(),
+            "unwrapped once only"
+        );
     }
 
     #[test]

@@ -28,14 +28,20 @@ pub fn routes() -> Router<App> {
     Router::new()
         .nest("/api/v1", closed(current()))
         .nest("/api/v2", closed(Router::new().route("/token", post(token::oauth))))
-        .nest("/v1/k8s", closed(Router::new().route("/auth/oauth/apptoken", post(token::application))))
+        .nest(
+            "/v1/k8s",
+            closed(Router::new().route("/auth/oauth/apptoken", post(token::application))),
+        )
 }
 
 fn current() -> Router<App> {
     Router::new()
         .route("/token", post(token::grant))
         .route("/clusters", get(cluster::list).post(cluster::create))
-        .route("/clusters/{cluster}", get(cluster::get).put(cluster::rename).delete(cluster::delete))
+        .route(
+            "/clusters/{cluster}",
+            get(cluster::get).put(cluster::rename).delete(cluster::delete),
+        )
         .route("/clusters/{cluster}/nodes", get(node::of_cluster))
         .route("/clusters/{cluster}/nodes/count", get(node::count_of_cluster))
         .route("/nodes", get(node::of_tenant))
@@ -44,7 +50,9 @@ fn current() -> Router<App> {
 
 /// Answers everything else below the same prefix in this dialect's error form.
 fn closed(routes: Router<App>) -> Router<App> {
-    routes.method_not_allowed_fallback(error::no_method).fallback(error::no_route)
+    routes
+        .method_not_allowed_fallback(error::no_method)
+        .fallback(error::no_route)
 }
 
 /// Run:ai's predefined roles, as far as the things they permit exist here.
@@ -64,7 +72,10 @@ pub fn roles() -> Vec<Role> {
         .and(&Permissions::of(&units, &change))
         .and(&Permissions::of(&[Resource::Usage], &[Action::Read]));
     let manager = reads_units.clone().and(&Permissions::of(&[Resource::Project], &change));
-    let role = |name: &str, permissions: &Permissions| Role { name: name.into(), permissions: permissions.clone() };
+    let role = |name: &str, permissions: &Permissions| Role {
+        name: name.into(),
+        permissions: permissions.clone(),
+    };
     vec![
         role("System administrator", &Permissions::of(&RESOURCES, &ACTIONS)),
         role("Department administrator", &department),
@@ -83,14 +94,29 @@ mod tests {
 
     #[test]
     fn the_routes_of_this_dialect_do_not_contradict_each_other() {
-        let _: Router<App> = Router::new().merge(routes());
+        let _: Router<App> = Router::new().merge(routes()).fallback(error::no_route);
+    }
+
+    #[test]
+    fn the_routes_of_this_dialect_live_beside_a_router_with_its_own_fallback() {
+        let other: Router<App> = Router::new()
+            .route("/other", get(cluster::list))
+            .fallback(error::no_route);
+        let _ = other.merge(routes());
     }
 
     #[test]
     fn roles_of_this_dialect_leave_the_core_roles_alone_and_only_the_administrator_changes_clusters() {
-        let core: Vec<_> = reeve_model::permission::core_roles().into_iter().map(|role| role.name).collect();
+        let core: Vec<_> = reeve_model::permission::core_roles()
+            .into_iter()
+            .map(|role| role.name)
+            .collect();
         for role in roles() {
-            assert!(!core.contains(&role.name.to_lowercase()), "{} hides a core role", role.name);
+            assert!(
+                !core.contains(&role.name.to_lowercase()),
+                "{} hides a core role",
+                role.name
+            );
             let may = role.permissions.holds(Resource::Cluster, Action::Delete);
             assert_eq!(may, role.name == "System administrator", "{}", role.name);
             assert!(role.permissions.holds(Resource::Node, Action::Read), "{}", role.name);

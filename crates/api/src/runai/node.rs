@@ -18,7 +18,7 @@ use serde_json::{Value as Document, json};
 use super::{
     auth::Caller,
     error::Failure,
-    extract::Which,
+    extract::{Asked, Which},
     query::{Field, Kind, Params, Query, Row, Value},
 };
 
@@ -27,13 +27,41 @@ const SILENCE: Duration = Duration::from_secs(90);
 
 /// What nodes are filtered, sorted and searched by.
 const FIELDS: [Field; 7] = [
-    Field { name: "name", kind: Kind::Text, searched: true },
-    Field { name: "status", kind: Kind::Word, searched: true },
-    Field { name: "nodePool", kind: Kind::Text, searched: true },
-    Field { name: "gpuType", kind: Kind::Text, searched: true },
-    Field { name: "nvLinkDomainUid", kind: Kind::Text, searched: false },
-    Field { name: "nvLinkCliqueId", kind: Kind::Text, searched: false },
-    Field { name: "clusterUuid", kind: Kind::Word, searched: false },
+    Field {
+        name: "name",
+        kind: Kind::Text,
+        searched: true,
+    },
+    Field {
+        name: "status",
+        kind: Kind::Word,
+        searched: true,
+    },
+    Field {
+        name: "nodePool",
+        kind: Kind::Text,
+        searched: true,
+    },
+    Field {
+        name: "gpuType",
+        kind: Kind::Text,
+        searched: true,
+    },
+    Field {
+        name: "nvLinkDomainUid",
+        kind: Kind::Text,
+        searched: false,
+    },
+    Field {
+        name: "nvLinkCliqueId",
+        kind: Kind::Text,
+        searched: false,
+    },
+    Field {
+        name: "clusterUuid",
+        kind: Kind::Word,
+        searched: false,
+    },
 ];
 
 /// Parameters that do not go together with `nodeName`.
@@ -45,7 +73,7 @@ const REFINING: [&str; 6] = ["filterBy", "sortBy", "sortOrder", "offset", "limit
 pub(super) async fn of_cluster(
     Caller(ctx): Caller,
     Which(which): Which,
-    params: Params,
+    Asked(params): Asked,
 ) -> Result<Json<Document>, Failure> {
     let query = Query::read(&params, &FIELDS)?;
     if params.get("nodeName").is_some()
@@ -65,20 +93,20 @@ pub(super) async fn of_cluster(
 pub(super) async fn count_of_cluster(
     Caller(ctx): Caller,
     Which(which): Which,
-    params: Params,
+    Asked(params): Asked,
 ) -> Result<Json<Document>, Failure> {
     let query = Query::read(&params, &FIELDS)?;
     Ok(count(&query, &load(&ctx, &which).await?))
 }
 
 /// `GET /nodes`.
-pub(super) async fn of_tenant(Caller(ctx): Caller, params: Params) -> Result<Json<Document>, Failure> {
+pub(super) async fn of_tenant(Caller(ctx): Caller, Asked(params): Asked) -> Result<Json<Document>, Failure> {
     let query = Query::read(&params, &FIELDS)?;
     Ok(wrap(query.page(load_all(&ctx).await?)))
 }
 
 /// `GET /nodes/count`.
-pub(super) async fn count_of_tenant(Caller(ctx): Caller, params: Params) -> Result<Json<Document>, Failure> {
+pub(super) async fn count_of_tenant(Caller(ctx): Caller, Asked(params): Asked) -> Result<Json<Document>, Failure> {
     let query = Query::read(&params, &FIELDS)?;
     Ok(count(&query, &load_all(&ctx).await?))
 }
@@ -136,7 +164,10 @@ impl Shown {
             status: status(node.goal, node.seen.phase, heard, core.now()),
             pool: detailed.pool.name.clone(),
             created_at: node.created_at,
-            updated_at: node.created_at.max(node.seen.condition.since).max(heard.unwrap_or(node.created_at)),
+            updated_at: node
+                .created_at
+                .max(node.seen.condition.since)
+                .max(heard.unwrap_or(node.created_at)),
             reason: node.seen.condition.reason.code(),
             message: node.seen.condition.message.clone(),
             gpus: told,
@@ -144,7 +175,10 @@ impl Shown {
     }
 
     fn render(&self) -> Document {
-        let gpus = self.gpus.as_ref().map(|(model, count)| json!({ "gpuType": model, "gpuCount": count }));
+        let gpus = self
+            .gpus
+            .as_ref()
+            .map(|(model, count)| json!({ "gpuType": model, "gpuCount": count }));
         json!({
             "id": self.id,
             "name": self.name,
@@ -229,7 +263,8 @@ mod tests {
 
     #[test]
     fn gpus_are_counted_from_what_the_agent_told() {
-        let facts = r#"{"gpus":[{"index":0,"model":"NVIDIA H100 80GB HBM3"},{"index":1,"model":"NVIDIA H100 80GB HBM3"}]}"#;
+        let facts =
+            r#"{"gpus":[{"index":0,"model":"NVIDIA H100 80GB HBM3"},{"index":1,"model":"NVIDIA H100 80GB HBM3"}]}"#;
         assert_eq!(gpus_of_facts(facts), Some(("NVIDIA H100 80GB HBM3".into(), 2)));
         for none in ["", "{}", r#"{"gpus":[]}"#, r#"{"gpus":[{}]}"#] {
             assert_eq!(gpus_of_facts(none), None, "{none}");
@@ -239,7 +274,10 @@ mod tests {
     #[test]
     fn a_node_without_gpus_shows_null_and_is_not_found_by_gpu_type() {
         let plain = shown();
-        let with = Shown { gpus: Some(("H100".into(), 8)), ..shown() };
+        let with = Shown {
+            gpus: Some(("H100".into(), 8)),
+            ..shown()
+        };
         assert!(plain.render()["gpuInfo"].is_null());
         assert_eq!(with.render()["gpuInfo"], json!({ "gpuType": "H100", "gpuCount": 8 }));
         let params = Params::parse("filterBy=gpuType%3D%40h1").expect("query");

@@ -68,13 +68,19 @@ impl Params {
 
     /// The values of a parameter that may be repeated.
     pub fn every<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .filter(move |(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The first value of a parameter.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// A truth value, `false` when absent.
@@ -85,7 +91,10 @@ impl Params {
         match self.get(name).map(str::to_ascii_lowercase).as_deref() {
             None | Some("false" | "0") => Ok(false),
             Some("true" | "1") => Ok(true),
-            Some(other) => Err(Error::invalid(name, format!("{name} must be true or false, not \"{other}\""))),
+            Some(other) => Err(Error::invalid(
+                name,
+                format!("{name} must be true or false, not \"{other}\""),
+            )),
         }
     }
 
@@ -98,7 +107,12 @@ impl Params {
         let Some(given) = self.get(name) else { return Ok(None) };
         let member = plain(given.rsplit_once('.').map_or(given, |(_, member)| member));
         let found = words.iter().copied().find(|word| plain(word) == member);
-        let unknown = || Error::invalid(name, format!("{name} is \"{given}\", but must be one of: {}", words.join(", ")));
+        let unknown = || {
+            Error::invalid(
+                name,
+                format!("{name} is \"{given}\", but must be one of: {}", words.join(", ")),
+            )
+        };
         found.map(Some).ok_or_else(unknown)
     }
 
@@ -112,7 +126,10 @@ impl Params {
 }
 
 fn plain(word: &str) -> String {
-    word.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect()
+    word.chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|letter| letter.to_ascii_lowercase())
+        .collect()
 }
 
 /// Most elements a page may have.
@@ -178,7 +195,11 @@ impl Query {
         Ok(Self {
             filters,
             search: params.get("search").map(str::to_lowercase),
-            searched: fields.iter().filter(|field| field.searched).map(|field| field.name).collect(),
+            searched: fields
+                .iter()
+                .filter(|field| field.searched)
+                .map(|field| field.name)
+                .collect(),
             sort: params.choice("sortBy", &names)?,
             descending: params.choice("sortOrder", &["asc", "desc"])? == Some("desc"),
             offset: params.number("offset", 0, 0, i32::MAX as usize)?,
@@ -188,9 +209,12 @@ impl Query {
 
     /// True when `row` passes every filter and holds the searched text.
     pub fn takes(&self, row: &impl Row) -> bool {
-        let found = |name: &&str| matches!((row.value(name), &self.search),
-            (Some(Value::Text(text)), Some(part)) if text.to_lowercase().contains(part));
-        self.filters.iter().all(|filter| filter.holds(row)) && (self.search.is_none() || self.searched.iter().any(|name| found(name)))
+        let found = |name: &&str| {
+            matches!((row.value(name), &self.search),
+            (Some(Value::Text(text)), Some(part)) if text.to_lowercase().contains(part))
+        };
+        self.filters.iter().all(|filter| filter.holds(row))
+            && (self.search.is_none() || self.searched.iter().any(|name| found(name)))
     }
 
     /// The rows that were asked for, in order, of all pages.
@@ -199,7 +223,10 @@ impl Query {
         let mut rows: Vec<R> = rows.into_iter().filter(|row| self.takes(row)).collect();
         rows.sort_by_cached_key(Row::place);
         if let Some(field) = self.sort {
-            let mut keyed: Vec<_> = rows.into_iter().map(|row| (row.value(field), row.place().1, row)).collect();
+            let mut keyed: Vec<_> = rows
+                .into_iter()
+                .map(|row| (row.value(field), row.place().1, row))
+                .collect();
             keyed.sort_by(|left, right| self.order(&left.0, &right.0).then_with(|| left.1.cmp(&right.1)));
             rows = keyed.into_iter().map(|(_, _, row)| row).collect();
         }
@@ -228,7 +255,12 @@ impl Query {
 
 /// The known field and operator at the beginning of `text`, the longest name first, with what follows.
 fn head<'a>(text: &'a str, fields: &[Field]) -> Option<(Field, Operator, &'a str)> {
-    let operator = |rest: &str| OPERATORS.iter().find(|(sign, _)| rest.starts_with(sign)).map(|(_, operator)| *operator);
+    let operator = |rest: &str| {
+        OPERATORS
+            .iter()
+            .find(|(sign, _)| rest.starts_with(sign))
+            .map(|(_, operator)| *operator)
+    };
     fields
         .iter()
         .filter_map(|field| {
@@ -241,20 +273,35 @@ fn head<'a>(text: &'a str, fields: &[Field]) -> Option<(Field, Operator, &'a str
 /// Splits at commas that begin a new expression; any other comma belongs to the value before it.
 fn expressions(text: &str, fields: &[Field]) -> Result<Vec<Expression>> {
     let mut starts = vec![0];
-    starts.extend(text.match_indices(',').map(|(at, _)| at + 1).filter(|at| head(&text[*at..], fields).is_some()));
+    starts.extend(
+        text.match_indices(',')
+            .map(|(at, _)| at + 1)
+            .filter(|at| head(&text[*at..], fields).is_some()),
+    );
     let ends = starts.iter().skip(1).map(|start| start - 1).chain([text.len()]);
-    starts.iter().zip(ends).map(|(start, end)| expression(&text[*start..end], fields)).collect()
+    starts
+        .iter()
+        .zip(ends)
+        .map(|(start, end)| expression(&text[*start..end], fields))
+        .collect()
 }
 
 fn expression(text: &str, fields: &[Field]) -> Result<Expression> {
     let names = || fields.iter().map(|field| field.name).collect::<Vec<_>>().join(", ");
     let wrong = |why: String| Error::invalid("filterBy", format!("\"{text}\" is no filter: {why}"));
-    let (field, operator, given) = head(text, fields)
-        .ok_or_else(|| wrong(format!("it must begin with one of {}, then ==, !=, <=, >=, =@, !@, =^ or =$", names())))?;
+    let (field, operator, given) = head(text, fields).ok_or_else(|| {
+        wrong(format!(
+            "it must begin with one of {}, then ==, !=, <=, >=, =@, !@, =^ or =$",
+            names()
+        ))
+    })?;
     if given.is_empty() {
         return Err(wrong("the value is missing".into()));
     }
-    let for_text = matches!(operator, Operator::Contains | Operator::Lacks | Operator::Starts | Operator::Ends);
+    let for_text = matches!(
+        operator,
+        Operator::Contains | Operator::Lacks | Operator::Starts | Operator::Ends
+    );
     if for_text && matches!(field.kind, Kind::Number | Kind::Time) {
         return Err(wrong(format!("{} is not text", field.name)));
     }
@@ -266,7 +313,12 @@ fn expression(text: &str, fields: &[Field]) -> Result<Expression> {
         }
         Kind::Time => Value::Time(time::parse(given).map_err(|error| wrong(error.message))?),
     };
-    Ok(Expression { field: field.name, kind: field.kind, operator, value })
+    Ok(Expression {
+        field: field.name,
+        kind: field.kind,
+        operator,
+        value,
+    })
 }
 
 impl Expression {

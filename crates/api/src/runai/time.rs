@@ -12,7 +12,12 @@ use reeve_model::{Error, Result, Timestamp};
 pub fn parse(text: &str) -> Result<Timestamp> {
     normalize(text)
         .and_then(|whole| Timestamp::parse_rfc3339(&whole))
-        .ok_or_else(|| Error::invalid("", format!("\"{text}\" is not a time: use for example 2026-03-02T08:00:00Z")))
+        .ok_or_else(|| {
+            Error::invalid(
+                "",
+                format!("\"{text}\" is not a time: use for example 2026-03-02T08:00:00Z"),
+            )
+        })
 }
 
 /// Rewrites a time as RFC 3339, `None` when it has another shape.
@@ -35,7 +40,9 @@ fn normalize(text: &str) -> Option<String> {
 
 /// Splits `.digits` off, none to nine of them.
 fn split_fraction(rest: &str) -> Option<(&str, &str)> {
-    let Some(digits) = rest.strip_prefix('.') else { return Some(("", rest)) };
+    let Some(digits) = rest.strip_prefix('.') else {
+        return Some(("", rest));
+    };
     let count = digits.bytes().take_while(u8::is_ascii_digit).count();
     (1..=9).contains(&count).then(|| rest.split_at(count + 1))
 }
@@ -75,16 +82,32 @@ mod tests {
     #[test]
     fn a_date_is_its_midnight_and_fractions_count() {
         assert_eq!(parse("2026-03-02").expect("date"), Timestamp(EIGHT - 8 * 3_600_000_000));
-        assert_eq!(parse("2026-03-02T08:00:00.250000+00:00").expect("fraction"), Timestamp(EIGHT + 250_000));
-        assert_eq!(parse("2026-03-02T08:00:00.123456789").expect("nanoseconds"), Timestamp(EIGHT + 123_456));
+        assert_eq!(
+            parse("2026-03-02T08:00:00.250000+00:00").expect("fraction"),
+            Timestamp(EIGHT + 250_000)
+        );
+        assert_eq!(
+            parse("2026-03-02T08:00:00.123456789").expect("nanoseconds"),
+            Timestamp(EIGHT + 123_456)
+        );
     }
 
     #[test]
     fn anything_else_is_refused() {
         for text in [
-            "", "yesterday", "2026-3-2", "2026-02-30", "2026-03-02T08:00", "2026-03-02T25:00:00Z", "2026-03-02T08:00:00.Z",
-            "2026-03-02T08:00:00.1234567890Z", "2026-03-02T08:00:00+0000", "2026-03-02T08:00:00Zz", "2026-03-02_08:00:00Z",
-            "2026-03-02T08:00:00\u{e9}", "1772438400",
+            "",
+            "yesterday",
+            "2026-3-2",
+            "2026-02-30",
+            "2026-03-02T08:00",
+            "2026-03-02T25:00:00Z",
+            "2026-03-02T08:00:00.Z",
+            "2026-03-02T08:00:00.1234567890Z",
+            "2026-03-02T08:00:00+0000",
+            "2026-03-02T08:00:00Zz",
+            "2026-03-02_08:00:00Z",
+            "2026-03-02T08:00:00\u{e9}",
+            "1772438400",
         ] {
             assert!(parse(text).is_err(), "{text}");
         }

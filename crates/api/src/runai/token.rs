@@ -31,22 +31,31 @@ struct Token {
 /// Verifies a name and a secret of an identity of `kind`, and gives it a token.
 async fn sign_in(app: &App, kind: IdentityKind, id: Option<&str>, name: &str, secret: &str) -> Result<Token> {
     let wrong = || Error::new(Kind::Unauthenticated, "the credentials are wrong");
-    let actor = identity::basic(app, name, &Secret::new(secret)).await.map_err(|error| match error.kind {
-        Kind::Unauthenticated => wrong(),
-        _ => error,
-    })?;
+    let actor = identity::basic(app, name, &Secret::new(secret))
+        .await
+        .map_err(|error| match error.kind {
+            Kind::Unauthenticated => wrong(),
+            _ => error,
+        })?;
     let same = id.is_none_or(|id| id == actor.name || id.eq_ignore_ascii_case(&actor.id.to_string()));
     if actor.kind != kind || !same {
         return Err(wrong());
     }
     let (text, life) = identity::issue(app, &actor)?;
-    Ok(Token { text, seconds: life.as_secs() })
+    Ok(Token {
+        text,
+        seconds: life.as_secs(),
+    })
 }
 
 /// `POST /api/v1/token`.
 pub(super) async fn grant(State(app): State<App>, Object(body): Object) -> Result<Response, Failure> {
-    let token = granted(&app, &Fields::of(&body)).await.map_err(|error| Failure::from(error).at_token_endpoint())?;
-    Ok(fresh(json!({ "accessToken": token.text.expose(), "expiresIn": token.seconds })))
+    let token = granted(&app, &Fields::of(&body))
+        .await
+        .map_err(|error| Failure::from(error).at_token_endpoint())?;
+    Ok(fresh(
+        json!({ "accessToken": token.text.expose(), "expiresIn": token.seconds }),
+    ))
 }
 
 async fn granted(app: &App, fields: &Fields) -> Result<Token> {
@@ -61,9 +70,10 @@ async fn granted(app: &App, fields: &Fields) -> Result<Token> {
             let (name, password) = (fields.need(&["username"])?, fields.need(&["password"])?);
             sign_in(app, IdentityKind::User, None, &name, &password).await
         }
-        "refresh_token" | "exchange_token" | "external_token_exchange" => {
-            Err(Error::new(Kind::Unsupported, format!("the grant type {kind} is unsupported by this version")))
-        }
+        "refresh_token" | "exchange_token" | "external_token_exchange" => Err(Error::new(
+            Kind::Unsupported,
+            format!("the grant type {kind} is unsupported by this version"),
+        )),
         _ => Err(Error::invalid("grantType", format!("unknown grant type \"{kind}\""))),
     }
 }
@@ -83,19 +93,28 @@ impl Fields {
     /// The first of `names` that is there.
     fn need(&self, names: &[&str]) -> Result<String> {
         let lower = |name: &&str| name.to_ascii_lowercase();
-        let name = names.iter().map(lower).find(|name| self.0.contains_key(name)).unwrap_or_else(|| names[0].to_lowercase());
-        required(&self.0, &name)
-            .map_err(|error| Error::invalid(names[0], error.message.replace(&name, names[0])))
+        let name = names
+            .iter()
+            .map(lower)
+            .find(|name| self.0.contains_key(name))
+            .unwrap_or_else(|| names[0].to_lowercase());
+        required(&self.0, &name).map_err(|error| Error::invalid(names[0], error.message.replace(&name, names[0])))
     }
 }
 
 /// `POST /v1/k8s/auth/oauth/apptoken`.
 pub(super) async fn application(State(app): State<App>, Object(body): Object) -> Result<Response, Failure> {
-    let (id, name, secret) = (required(&body, "id")?, required(&body, "name")?, required(&body, "secret")?);
+    let (id, name, secret) = (
+        required(&body, "id")?,
+        required(&body, "name")?,
+        required(&body, "secret")?,
+    );
     let token = sign_in(&app, IdentityKind::Application, Some(&id), &name, &secret)
         .await
         .map_err(|error| Failure::from(error).at_token_endpoint())?;
-    Ok(fresh(json!({ "access_token": token.text.expose(), "id_token": token.text.expose() })))
+    Ok(fresh(
+        json!({ "access_token": token.text.expose(), "id_token": token.text.expose() }),
+    ))
 }
 
 /// `POST /api/v2/token`: OAuth 2.0 with a form.
@@ -132,14 +151,26 @@ struct Refusal {
 
 impl Refusal {
     fn new(error: &'static str, description: impl Into<String>) -> Self {
-        let status = if error == "invalid_client" { StatusCode::UNAUTHORIZED } else { StatusCode::BAD_REQUEST };
-        Self { status, error, description: description.into() }
+        let status = if error == "invalid_client" {
+            StatusCode::UNAUTHORIZED
+        } else {
+            StatusCode::BAD_REQUEST
+        };
+        Self {
+            status,
+            error,
+            description: description.into(),
+        }
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        (self.status, fresh(json!({ "error": self.error, "error_description": self.description }))).into_response()
+        (
+            self.status,
+            fresh(json!({ "error": self.error, "error_description": self.description })),
+        )
+            .into_response()
     }
 }
 
@@ -162,11 +193,16 @@ impl Form {
     }
 
     fn get(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value.as_str())
+        self.fields
+            .iter()
+            .find(|(key, value)| key == name && !value.is_empty())
+            .map(|(_, value)| value.as_str())
     }
 
     fn need(&self, name: &str) -> Result<String, Refusal> {
-        self.get(name).map(str::to_owned).ok_or_else(|| Refusal::new("invalid_request", format!("{name} is missing")))
+        self.get(name)
+            .map(str::to_owned)
+            .ok_or_else(|| Refusal::new("invalid_request", format!("{name} is missing")))
     }
 
     /// Whom to verify, and what to answer when that fails.
@@ -182,9 +218,17 @@ impl Form {
             }
             "password" => {
                 let wrong = Refusal::new("invalid_grant", "the user's credentials are wrong");
-                Ok((IdentityKind::User, self.need("username")?, self.need("password")?, wrong))
+                Ok((
+                    IdentityKind::User,
+                    self.need("username")?,
+                    self.need("password")?,
+                    wrong,
+                ))
             }
-            other => Err(Refusal::new("unsupported_grant_type", format!("\"{other}\" is unsupported by this version"))),
+            other => Err(Refusal::new(
+                "unsupported_grant_type",
+                format!("\"{other}\" is unsupported by this version"),
+            )),
         }
     }
 }
@@ -204,16 +248,32 @@ mod tests {
             body[name] = "ci-bot".into();
             assert_eq!(fields(body).need(&["clientId", "appId"]).expect(name), "ci-bot");
         }
-        let error = fields(json!({ "AppId": null })).need(&["clientId", "appId"]).expect_err("null");
-        assert_eq!(error.kind, Kind::Invalid { field: "clientId".into() });
+        let error = fields(json!({ "AppId": null }))
+            .need(&["clientId", "appId"])
+            .expect_err("null");
+        assert_eq!(
+            error.kind,
+            Kind::Invalid {
+                field: "clientId".into()
+            }
+        );
     }
 
     #[test]
     fn an_empty_form_is_an_invalid_request_and_basic_credentials_stand_in_for_fields() {
-        let empty = Form::read(&HeaderMap::new(), b"").expect("form").credentials().expect_err("empty");
-        assert_eq!((empty.status, empty.error), (StatusCode::BAD_REQUEST, "invalid_request"));
+        let empty = Form::read(&HeaderMap::new(), b"")
+            .expect("form")
+            .credentials()
+            .expect_err("empty");
+        assert_eq!(
+            (empty.status, empty.error),
+            (StatusCode::BAD_REQUEST, "invalid_request")
+        );
         let mut headers = HeaderMap::new();
-        headers.insert(header::AUTHORIZATION, "Basic Y2ktYm90OnNlY3JldA==".parse().expect("header"));
+        headers.insert(
+            header::AUTHORIZATION,
+            "Basic Y2ktYm90OnNlY3JldA==".parse().expect("header"),
+        );
         let form = Form::read(&headers, b"grant_type=client_credentials").expect("form");
         let (_, name, secret, wrong) = form.credentials().expect("basic");
         assert_eq!((name.as_str(), secret.as_str()), ("ci-bot", "secret"));
@@ -223,6 +283,9 @@ mod tests {
     #[test]
     fn a_grant_that_is_not_offered_is_named() {
         let form = Form::read(&HeaderMap::new(), b"grant_type=refresh_token&refresh_token=x").expect("form");
-        assert_eq!(form.credentials().expect_err("unsupported").error, "unsupported_grant_type");
+        assert_eq!(
+            form.credentials().expect_err("unsupported").error,
+            "unsupported_grant_type"
+        );
     }
 }
