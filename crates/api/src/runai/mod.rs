@@ -23,7 +23,6 @@ pub mod time;
 mod token;
 
 /// The routes of this dialect.
-#[must_use]
 pub fn routes() -> Router<App> {
     Router::new()
         .nest("/api/v1", closed(current()))

@@ -19,7 +19,7 @@ use super::{
     auth::Caller,
     error::Failure,
     extract::{Asked, Which},
-    query::{Field, Kind, Params, Query, Row, Value},
+    query::{Field, Kind, Query, Row, Value},
 };
 
 /// An agent that has been silent for longer leaves the truth about its node unknown.
@@ -232,7 +232,7 @@ fn gpus_of_facts(facts: &str) -> Option<(String, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::query::Params, *};
 
     const NOW: Timestamp = Timestamp(1_772_438_400_000_000);
 

@@ -214,7 +214,7 @@ impl Query {
             (Some(Value::Text(text)), Some(part)) if text.to_lowercase().contains(part))
         };
         self.filters.iter().all(|filter| filter.holds(row))
-            && (self.search.is_none() || self.searched.iter().any(|name| found(name)))
+            && (self.search.is_none() || self.searched.iter().any(found))
     }
 
     /// The rows that were asked for, in order, of all pages.
