@@ -12,7 +12,7 @@ use reeve_wire::agent::Refusal as Body;
 
 /// A status with its body.
 #[derive(Debug)]
-pub struct Refusal {
+pub(super) struct Refusal {
     status: StatusCode,
     body: Body,
 }
@@ -24,27 +24,27 @@ impl Refusal {
     }
 
     /// The call is not what the protocol says.
-    pub fn invalid(message: impl Into<String>) -> Self {
+    pub(super) fn invalid(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid", message)
     }
 
     /// The agent is newer than this server.
-    pub fn protocol(message: impl Into<String>) -> Self {
+    pub(super) fn protocol(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "unsupported_protocol", message)
     }
 
     /// The call carries no bearer token.
-    pub fn no_token() -> Self {
+    pub(super) fn no_token() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "token_unknown", "send the token as \"Authorization: Bearer TOKEN\"")
     }
 
     /// The body could not be read, or is too long.
-    pub fn body(rejection: &BytesRejection) -> Self {
+    pub(super) fn body(rejection: &BytesRejection) -> Self {
         Self::new(rejection.status(), "invalid", rejection.body_text())
     }
 
     /// There is no program for this architecture here.
-    pub fn no_binary(message: impl Into<String>) -> Self {
+    pub(super) fn no_binary(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "invalid", message)
     }
 }

@@ -16,7 +16,7 @@ const HEADERS: [&str; 2] = ["x-api-key", "x-rafay-api-keyid"];
 ///
 /// # Errors
 /// `Unauthenticated` without a key, or with one that does not hold.
-pub async fn context(app: &App, headers: &HeaderMap) -> Result<Ctx> {
+pub(super) async fn context(app: &App, headers: &HeaderMap) -> Result<Ctx> {
     let Some(value) = HEADERS.iter().find_map(|name| headers.get(*name)) else {
         return Err(Error::new(Kind::Unauthenticated, "send an API key in the header X-API-KEY"));
     };

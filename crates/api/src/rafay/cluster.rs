@@ -67,7 +67,7 @@ macro_rules! signed_in {
 }
 
 /// `POST` of a document: creates or changes a cluster.
-pub async fn apply(
+pub(super) async fn apply(
     State(app): State<App>,
     Path(project): Path<String>,
     RawQuery(query): RawQuery,
@@ -178,7 +178,7 @@ fn warn(response: &mut Response, document: &Document) {
 }
 
 /// `GET` of all clusters of a project, by name.
-pub async fn list(
+pub(super) async fn list(
     State(app): State<App>,
     Path(project): Path<String>,
     RawQuery(query): RawQuery,
@@ -213,7 +213,7 @@ async fn listed(ctx: &Ctx, project: &str, query: Option<&str>, headers: &HeaderM
 }
 
 /// `GET` of one cluster as declared.
-pub async fn details(
+pub(super) async fn details(
     State(app): State<App>,
     Path((project, name)): Path<(String, String)>,
     headers: HeaderMap,
@@ -224,7 +224,7 @@ pub async fn details(
 }
 
 /// `GET` of one cluster with its status.
-pub async fn status(
+pub(super) async fn status(
     State(app): State<App>,
     Path((project, name)): Path<(String, String)>,
     headers: HeaderMap,
@@ -247,7 +247,7 @@ async fn shown(ctx: &Ctx, project: &str, name: &str, headers: &HeaderMap, with_s
 }
 
 /// `GET` of the commands that bring hosts in.
-pub async fn installer_commands(
+pub(super) async fn installer_commands(
     State(app): State<App>,
     Path((project, name)): Path<(String, String)>,
     headers: HeaderMap,
@@ -286,7 +286,7 @@ async fn commands(app: &App, ctx: &Ctx, project: &str, name: &str, headers: &Hea
 }
 
 /// `DELETE` of a cluster; accepted when answered.
-pub async fn delete(
+pub(super) async fn delete(
     State(app): State<App>,
     Path((project, name)): Path<(String, String)>,
     headers: HeaderMap,
@@ -304,7 +304,7 @@ async fn deleted(ctx: &Ctx, project: &str, name: &str) -> Answered {
 }
 
 /// `POST` that approves a host.
-pub async fn approve(
+pub(super) async fn approve(
     State(app): State<App>,
     Path((project, name, hostname)): Path<(String, String, String)>,
     headers: HeaderMap,
@@ -321,7 +321,7 @@ async fn approved(ctx: &Ctx, project: &str, name: &str, hostname: &str) -> Answe
 }
 
 /// `GET` of a manifest that only imported clusters have.
-pub async fn bootstrap(
+pub(super) async fn bootstrap(
     State(app): State<App>,
     Path((project, name)): Path<(String, String)>,
     headers: HeaderMap,

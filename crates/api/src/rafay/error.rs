@@ -20,7 +20,7 @@ const GONE: [(&str, &str); 3] =
 
 /// An answer that is not 200.
 #[derive(Debug)]
-pub enum Problem {
+pub(super) enum Problem {
     /// Of the core.
     Core(Error),
     /// The body could not be read.
@@ -68,7 +68,7 @@ fn external(status: StatusCode, message: &str) -> String {
 }
 
 /// Writes a problem.
-pub fn refuse(app: &App, headers: &HeaderMap, problem: Problem) -> Response {
+pub(super) fn refuse(app: &App, headers: &HeaderMap, problem: Problem) -> Response {
     let request_id = request::id(app, headers);
     let (status, message, retry_after) = match problem {
         Problem::Core(error) => {
@@ -104,7 +104,7 @@ fn body(status: StatusCode, message: &str, request_id: &str) -> Value {
 }
 
 /// Writes a value in the notation the caller ranks highest.
-pub fn answer(headers: &HeaderMap, status: StatusCode, value: &Value) -> Response {
+pub(super) fn answer(headers: &HeaderMap, status: StatusCode, value: &Value) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     let (kind, text) = if media::wants_yaml(accept) {
         ("application/yaml", media::to_yaml(value))
@@ -115,19 +115,19 @@ pub fn answer(headers: &HeaderMap, status: StatusCode, value: &Value) -> Respons
 }
 
 /// Sets a header; text that no header can hold is left out.
-pub fn set(response: &mut Response, name: &'static str, text: &str) {
+pub(super) fn set(response: &mut Response, name: &'static str, text: &str) {
     if let Ok(value) = HeaderValue::from_str(text) {
         response.headers_mut().insert(name, value);
     }
 }
 
 /// A path that this API does not have.
-pub async fn unknown_path(State(app): State<App>, headers: HeaderMap) -> Response {
+pub(super) async fn unknown_path(State(app): State<App>, headers: HeaderMap) -> Response {
     refuse(&app, &headers, Error::new(Kind::NotFound, "this path was not found").into())
 }
 
 /// A verb that a path does not take.
-pub async fn wrong_method(headers: HeaderMap, allowed: &'static str) -> Response {
+pub(super) async fn wrong_method(headers: HeaderMap, allowed: &'static str) -> Response {
     let status = StatusCode::METHOD_NOT_ALLOWED;
     let text = format!("this path takes {allowed} only");
     let mut response = answer(&headers, status, &json!({ "code": status.as_u16(), "external": text }));

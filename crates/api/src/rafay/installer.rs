@@ -5,7 +5,7 @@
 
 /// What the command needs to know.
 #[derive(Debug, Clone)]
-pub struct Facts<'a> {
+pub(super) struct Facts<'a> {
     /// URL of this server without a trailing slash.
     pub server: &'a str,
     /// The cluster's join token.
@@ -22,14 +22,14 @@ pub struct Facts<'a> {
 ///
 /// The server's URL comes out of request headers, and a pasted command runs as root.
 #[must_use]
-pub fn harmless(text: &str) -> bool {
+pub(super) fn harmless(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|letter| letter.is_ascii_alphanumeric() || "-._~:/[]%=+".contains(letter))
 }
 
 /// The command. Exit codes are the agent's: 0 registered, 10 a precheck failed, 11 no answer, 12 refused, 13 the host
 /// belongs elsewhere, 1 anything else.
 #[must_use]
-pub fn command(facts: &Facts<'_>) -> String {
+pub(super) fn command(facts: &Facts<'_>) -> String {
     let script = match facts.sha256 {
         Some(sha256) => script(facts, sha256),
         None => format!(

@@ -8,6 +8,8 @@ mod cluster;
 pub mod document;
 mod error;
 mod installer;
+#[cfg(test)]
+mod journey;
 pub mod media;
 mod record;
 pub mod status;

@@ -30,7 +30,7 @@ const NOT_OFFERED: &str = "installing Kubernetes is not offered by this version 
 /// What is kept of a document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Record {
+pub(super) struct Record {
     /// The normalised document.
     pub details: Value,
     /// When it was last changed, microseconds since 1970 UTC.
@@ -42,7 +42,7 @@ pub struct Record {
 /// A taskset as kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Kept {
+pub(super) struct Kept {
     /// Its public id.
     pub id: String,
     /// When it was opened, microseconds since 1970 UTC.
@@ -56,7 +56,7 @@ pub struct Kept {
 
 /// Seven characters of `[0-9a-z]` from an id.
 #[must_use]
-pub fn short(id: Uuid) -> String {
+pub(super) fn short(id: Uuid) -> String {
     let mut rest = id.as_u128();
     let mut text = String::with_capacity(7);
     for _ in 0..7 {
@@ -72,7 +72,7 @@ impl Record {
     ///
     /// # Errors
     /// `Internal` when it is not what this module wrote.
-    pub fn read(managed: &Managed) -> Result<Self> {
+    pub(super) fn read(managed: &Managed) -> Result<Self> {
         serde_json::from_str(&managed.document)
             .map_err(|error| Error::internal(format!("document of cluster {}: {error}", managed.cluster.id)))
     }
@@ -81,7 +81,7 @@ impl Record {
     ///
     /// # Errors
     /// `Internal`.
-    pub fn write(&self) -> Result<String> {
+    pub(super) fn write(&self) -> Result<String> {
         serde_json::to_string(self).map_err(Error::internal)
     }
 
@@ -91,7 +91,7 @@ impl Record {
     ///
     /// # Errors
     /// The problems of a forbidden change, joined.
-    pub fn apply(before: Option<&Managed>, project: &str, document: &Document, taskset: Uuid, now_us: i64) -> Result<Self> {
+    pub(super) fn apply(before: Option<&Managed>, project: &str, document: &Document, taskset: Uuid, now_us: i64) -> Result<Self> {
         let Some(managed) = before else {
             let first = Kept::creation(document, taskset, now_us);
             return Ok(Self { details: document.details.clone(), modified_at_us: now_us, tasksets: vec![first] });
@@ -155,7 +155,7 @@ impl Record {
 
     /// The declared configuration, as the renderers take it.
     #[must_use]
-    pub fn stored(&self, project: &str, managed: Option<&Managed>) -> Stored {
+    pub(super) fn stored(&self, project: &str, managed: Option<&Managed>) -> Stored {
         let failed = managed.and_then(|managed| self.failure(managed)).map_or(0, |(_, at)| at);
         Stored {
             project: project.to_owned(),
@@ -166,7 +166,7 @@ impl Record {
 
     /// The status, all from the one view in `managed`.
     #[must_use]
-    pub fn status(&self, managed: &Managed) -> StatusInput {
+    pub(super) fn status(&self, managed: &Managed) -> StatusInput {
         let ending = managed.cluster.goal == Goal::Absent;
         let failure = self.failure(managed);
         let updated_at_us = match &failure {
@@ -210,7 +210,7 @@ impl Kept {
 
     /// As it is shown: failed with this reason, or with its creation in the state `waiting`.
     #[must_use]
-    pub fn taskset(&self, failed: Option<&str>, waiting: OperationState) -> Taskset {
+    pub(super) fn taskset(&self, failed: Option<&str>, waiting: OperationState) -> Taskset {
         let operation = |(name, resource): &(String, String)| {
             let name = OperationName::from_wire(name)?;
             let main = name != OperationName::BlueprintSync;
