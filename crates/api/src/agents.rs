@@ -48,7 +48,9 @@ pub fn routes() -> Router<App> {
 }
 
 async fn enroll(State(app): State<App>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Response {
-    admit(&app, &headers, body).await.unwrap_or_else(IntoResponse::into_response)
+    admit(&app, &headers, body)
+        .await
+        .unwrap_or_else(IntoResponse::into_response)
 }
 
 async fn admit(app: &App, headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Response, Refusal> {
@@ -65,7 +67,11 @@ async fn admit(app: &App, headers: &HeaderMap, body: Result<Bytes, BytesRejectio
         machine_id: ask.machine_id,
     };
     let admitted = agent::enroll(app, &enrolment).await?;
-    tracing::info!(node.name = admitted.node.name, cluster.name = admitted.cluster, "an agent enrolled");
+    tracing::info!(
+        node.name = admitted.node.name,
+        cluster.name = admitted.cluster,
+        "an agent enrolled"
+    );
     note_skew(app, ask.clock_us, &admitted.node.name);
     let goals = translate::goals(app, admitted.goals);
     Ok(Json(Enrolled {
@@ -80,7 +86,9 @@ async fn admit(app: &App, headers: &HeaderMap, body: Result<Bytes, BytesRejectio
 }
 
 async fn beat(State(app): State<App>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Response {
-    hear(&app, &headers, body).await.unwrap_or_else(IntoResponse::into_response)
+    hear(&app, &headers, body)
+        .await
+        .unwrap_or_else(IntoResponse::into_response)
 }
 
 async fn hear(app: &App, headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Response, Refusal> {
@@ -103,7 +111,8 @@ fn bearer(headers: &HeaderMap) -> Result<Secret, Refusal> {
 
 fn read<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, Refusal> {
     let body = body.map_err(|rejection| Refusal::body(&rejection))?;
-    serde_json::from_slice(&body).map_err(|error| Refusal::invalid(format!("the body is not what this call takes: {error}")))
+    serde_json::from_slice(&body)
+        .map_err(|error| Refusal::invalid(format!("the body is not what this call takes: {error}")))
 }
 
 /// Refuses agents that are newer than this server.
@@ -120,6 +129,10 @@ fn speaks(protocol: u32) -> Result<(), Refusal> {
 fn note_skew(app: &App, agent_us: i64, name: &str) {
     let skew = agent::skew_us(app.now(), agent_us);
     if Duration::from_micros(skew.unsigned_abs()) > agent::SKEW_MAX {
-        tracing::warn!(node.name = name, skew_us = skew, "the clock of this machine differs from the server's");
+        tracing::warn!(
+            node.name = name,
+            skew_us = skew,
+            "the clock of this machine differs from the server's"
+        );
     }
 }

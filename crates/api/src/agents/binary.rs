@@ -66,7 +66,9 @@ pub async fn sha256() -> Result<&'static str> {
 
 /// The handler: a join token opens it.
 pub(super) async fn fetch(State(app): State<App>, Path(wanted): Path<String>, headers: HeaderMap) -> Response {
-    serve(&app, &wanted, &headers).await.unwrap_or_else(IntoResponse::into_response)
+    serve(&app, &wanted, &headers)
+        .await
+        .unwrap_or_else(IntoResponse::into_response)
 }
 
 async fn serve(app: &App, wanted: &str, headers: &HeaderMap) -> Result<Response, Refusal> {
@@ -74,7 +76,9 @@ async fn serve(app: &App, wanted: &str, headers: &HeaderMap) -> Result<Response,
     agent::known_token(app, token.expose()).await?;
     let own = architecture();
     if word(wanted) != own {
-        return Err(Refusal::no_binary(format!("no program for {wanted} is offered here; available is {own}")));
+        return Err(Refusal::no_binary(format!(
+            "no program for {wanted} is offered here; available is {own}"
+        )));
     }
     let sum = sha256().await?;
     let (file, size) = open().await?;

@@ -20,7 +20,14 @@ pub(super) struct Refusal {
 impl Refusal {
     fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
         let retryable = status.is_server_error();
-        Self { status, body: Body { code: code.to_owned(), message: message.into(), retryable } }
+        Self {
+            status,
+            body: Body {
+                code: code.to_owned(),
+                message: message.into(),
+                retryable,
+            },
+        }
     }
 
     /// The call is not what the protocol says.
@@ -35,7 +42,11 @@ impl Refusal {
 
     /// The call carries no bearer token.
     pub(super) fn no_token() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "token_unknown", "send the token as \"Authorization: Bearer TOKEN\"")
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "token_unknown",
+            "send the token as \"Authorization: Bearer TOKEN\"",
+        )
     }
 
     /// The body could not be read, or is too long.
@@ -99,7 +110,9 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(self.body)).into_response();
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
     }
@@ -114,12 +127,26 @@ mod tests {
     #[test]
     fn only_our_own_errors_are_worth_another_try() {
         let refused = Refusal::from(Failure::Refused(Refused::TokenExpired, "expired".into()));
-        assert_eq!((refused.status, refused.body.retryable), (StatusCode::UNAUTHORIZED, false));
+        assert_eq!(
+            (refused.status, refused.body.retryable),
+            (StatusCode::UNAUTHORIZED, false)
+        );
         assert_eq!(refused.body.code, "token_expired");
-        let busy = Refusal::from(Error::new(Kind::Unavailable { retry_after: Duration::from_secs(1) }, "busy"));
-        assert_eq!((busy.status, busy.body.retryable), (StatusCode::SERVICE_UNAVAILABLE, true));
+        let busy = Refusal::from(Error::new(
+            Kind::Unavailable {
+                retry_after: Duration::from_secs(1),
+            },
+            "busy",
+        ));
+        assert_eq!(
+            (busy.status, busy.body.retryable),
+            (StatusCode::SERVICE_UNAVAILABLE, true)
+        );
         let bug = Refusal::from(Error::internal("a hidden reason"));
-        assert_eq!((bug.status, bug.body.retryable), (StatusCode::INTERNAL_SERVER_ERROR, true));
+        assert_eq!(
+            (bug.status, bug.body.retryable),
+            (StatusCode::INTERNAL_SERVER_ERROR, true)
+        );
         assert!(!bug.body.message.contains("hidden"));
     }
 }

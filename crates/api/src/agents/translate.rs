@@ -24,7 +24,10 @@ pub(super) fn addresses(facts: &Facts) -> Vec<String> {
 /// The first hard precheck that failed, in words.
 pub(super) fn failed_precheck(prechecks: &[Precheck]) -> Option<String> {
     let failed = prechecks.iter().find(|check| check.hard && !check.passed)?;
-    Some(format!("precheck {} failed: {}: {}", failed.id, failed.name, failed.detail))
+    Some(format!(
+        "precheck {} failed: {}: {}",
+        failed.id, failed.name, failed.detail
+    ))
 }
 
 pub(super) fn beat(said: Beat) -> Result<agent::Beat, Error> {
@@ -42,7 +45,10 @@ pub(super) fn beat(said: Beat) -> Result<agent::Beat, Error> {
         run: said.init.run,
         init,
         drained: said.drained_epoch,
-        facts: said.facts.map(|facts| text(&facts).map(|text| (text, facts.hostname))).transpose()?,
+        facts: said
+            .facts
+            .map(|facts| text(&facts).map(|text| (text, facts.hostname)))
+            .transpose()?,
         sample: said.sample.as_ref().map(text).transpose()?,
     })
 }
@@ -52,8 +58,14 @@ pub(super) fn beat(said: Beat) -> Result<agent::Beat, Error> {
 fn message(state: InitState, scripts: &[ScriptResult]) -> String {
     let last = match state {
         InitState::Pending | InitState::Done => None,
-        InitState::Running => scripts.last().map(|script| format!("running script \"{}\"", script.name)),
-        InitState::Failed => scripts.iter().rev().find(|script| script.exit_code != Some(0)).map(failure),
+        InitState::Running => scripts
+            .last()
+            .map(|script| format!("running script \"{}\"", script.name)),
+        InitState::Failed => scripts
+            .iter()
+            .rev()
+            .find(|script| script.exit_code != Some(0))
+            .map(failure),
     };
     last.unwrap_or_default()
 }
@@ -64,7 +76,12 @@ fn failure(script: &ScriptResult) -> String {
         Some(code) => format!("exited with {code}"),
         None => "was killed".to_owned(),
     };
-    let line = script.output_tail.lines().rev().map(str::trim).find(|line| !line.is_empty());
+    let line = script
+        .output_tail
+        .lines()
+        .rev()
+        .map(str::trim)
+        .find(|line| !line.is_empty());
     let line: String = line.unwrap_or("no output").chars().take(LINE_MAX).collect();
     format!("script \"{}\" {how}: {line}", script.name)
 }
@@ -96,15 +113,27 @@ mod tests {
 
     fn result(exit_code: Option<i32>, timed_out: bool, output: &str) -> ScriptResult {
         let output_tail = output.to_owned();
-        ScriptResult { name: "mount".into(), exit_code, timed_out, duration_ms: 61_000, output_tail }
+        ScriptResult {
+            name: "mount".into(),
+            exit_code,
+            timed_out,
+            duration_ms: 61_000,
+            output_tail,
+        }
     }
 
     #[test]
     fn a_failed_script_is_told_by_name_with_its_status_and_last_line() {
-        let told = message(InitState::Failed, &[result(Some(32), false, "trying\nno such device\n\n")]);
+        let told = message(
+            InitState::Failed,
+            &[result(Some(32), false, "trying\nno such device\n\n")],
+        );
         assert_eq!(told, "script \"mount\" exited with 32: no such device");
         let told = message(InitState::Failed, &[result(None, true, "")]);
-        assert_eq!(told, "script \"mount\" ran too long and was ended after 61 s: no output");
+        assert_eq!(
+            told,
+            "script \"mount\" ran too long and was ended after 61 s: no output"
+        );
         assert_eq!(message(InitState::Done, &[result(Some(0), false, "fine")]), "");
     }
 
@@ -116,7 +145,10 @@ mod tests {
             addresses: vec!["10.1.0.5/24".into(), "fe80::1/64".into()],
             speed_mbps: None,
         };
-        let facts = Facts { nics: vec![nic], ..Facts::default() };
+        let facts = Facts {
+            nics: vec![nic],
+            ..Facts::default()
+        };
         assert_eq!(addresses(&facts), ["10.1.0.5", "fe80::1"]);
     }
 

@@ -18,7 +18,10 @@ const HEADERS: [&str; 2] = ["x-api-key", "x-rafay-api-keyid"];
 /// `Unauthenticated` without a key, or with one that does not hold.
 pub(super) async fn context(app: &App, headers: &HeaderMap) -> Result<Ctx> {
     let Some(value) = HEADERS.iter().find_map(|name| headers.get(*name)) else {
-        return Err(Error::new(Kind::Unauthenticated, "send an API key in the header X-API-KEY"));
+        return Err(Error::new(
+            Kind::Unauthenticated,
+            "send an API key in the header X-API-KEY",
+        ));
     };
     let key = value.to_str().unwrap_or_default();
     let actor = request::actor(app, Some(Credential::Key(Secret::new(key)))).await?;

@@ -95,7 +95,10 @@ async fn applied(
         Err(error) if error.kind == Kind::NotFound => None,
         Err(error) => return Err(error.into()),
     };
-    if before.as_ref().is_some_and(|managed| managed.cluster.goal == Goal::Absent) {
+    if before
+        .as_ref()
+        .is_some_and(|managed| managed.cluster.goal == Goal::Absent)
+    {
         return Err(Error::conflict(format!("cluster \"{}\" is being deleted", document.name)).into());
     }
     let now_us = ctx.now().0;
@@ -113,18 +116,31 @@ async fn applied(
 
 /// Finds the project and checks the permission, both before the body is looked at.
 async fn may_apply(ctx: &Ctx, project: &str) -> Result<(), Error> {
-    let folder = clusters::folders(ctx).await?.into_iter().find(|folder| folder.name == project);
-    let Some(folder) = folder else { return Err(Error::not_found("project", project)) };
+    let folder = clusters::folders(ctx)
+        .await?
+        .into_iter()
+        .find(|folder| folder.name == project);
+    let Some(folder) = folder else {
+        return Err(Error::not_found("project", project));
+    };
     let scope = Scope::folder(ctx.tenant(), folder.id);
-    ctx.check(Resource::Cluster, Action::Create, &scope, "clusters of project", project).await
+    ctx.check(
+        Resource::Cluster,
+        Action::Create,
+        &scope,
+        "clusters of project",
+        project,
+    )
+    .await
 }
 
 fn read(project: &str, headers: &HeaderMap, body: &Bytes) -> Result<Document, Problem> {
-    let kind = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("unreadable"));
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .map(|value| value.to_str().unwrap_or("unreadable"));
     let value = media::parse(kind, body).map_err(Problem::Document)?;
-    document::parse(project, value).map_err(|problems| {
-        Problem::Document(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
-    })
+    document::parse(project, value)
+        .map_err(|problems| Problem::Document(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))
 }
 
 async fn store(ctx: &Ctx, project: &str, document: &Document, record: &Record) -> Result<Managed, Error> {
@@ -158,7 +174,10 @@ fn preview(record: &Record, now_us: i64) -> StatusInput {
         created_at_us: now_us,
         conditions: std::array::from_fn(|_| Condition::pending()),
         provision: Provision::InProgress,
-        operation: OperationStatus { state: Outcome::Submitted, updated_at_us: now_us },
+        operation: OperationStatus {
+            state: Outcome::Submitted,
+            updated_at_us: now_us,
+        },
         tasksets: taskset.into_iter().collect(),
         nodes: Vec::new(),
     }
@@ -171,9 +190,19 @@ fn warn(response: &mut Response, document: &Document) {
     if remarks.is_empty() {
         return;
     }
-    let plain = |letter: char| if (' '..='~').contains(&letter) && !"\"\\".contains(letter) { letter } else { '?' };
+    let plain = |letter: char| {
+        if (' '..='~').contains(&letter) && !"\"\\".contains(letter) {
+            letter
+        } else {
+            '?'
+        }
+    };
     let quoted = |text: &String| format!("299 - \"{}\"", text.chars().map(plain).collect::<String>());
-    set(response, "warning", &remarks.iter().map(quoted).collect::<Vec<_>>().join(", "));
+    set(
+        response,
+        "warning",
+        &remarks.iter().map(quoted).collect::<Vec<_>>().join(", "),
+    );
     tracing::info!(cluster.name = document.name, remarks = ?remarks, "a document was taken with remarks");
 }
 
@@ -196,10 +225,15 @@ async fn listed(ctx: &Ctx, project: &str, query: Option<&str>, headers: &HeaderM
         return Err(Error::invalid("limit", format!("limit: {limit} is more than {LIMIT_MAX}")).into());
     }
     let mut items = Vec::new();
-    let managed = clusters::list_folder(ctx, project).await?.into_iter().filter(|cluster| cluster.aspects.managed);
+    let managed = clusters::list_folder(ctx, project)
+        .await?
+        .into_iter()
+        .filter(|cluster| cluster.aspects.managed);
     for cluster in managed {
         match host::get(ctx, project, &cluster.name, DIALECT).await {
-            Ok(managed) => items.push(status::render_details(&Record::read(&managed)?.stored(project, Some(&managed)))),
+            Ok(managed) => items.push(status::render_details(
+                &Record::read(&managed)?.stored(project, Some(&managed)),
+            )),
             // Deleted since the list was read.
             Err(error) if error.kind == Kind::NotFound => {}
             Err(error) => return Err(error.into()),
@@ -207,9 +241,17 @@ async fn listed(ctx: &Ctx, project: &str, query: Option<&str>, headers: &HeaderM
     }
     let count = u64::try_from(items.len()).unwrap_or(u64::MAX);
     let skip = usize::try_from(offset).unwrap_or(usize::MAX);
-    let take = if limit == 0 { usize::MAX } else { usize::try_from(limit).unwrap_or(usize::MAX) };
+    let take = if limit == 0 {
+        usize::MAX
+    } else {
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    };
     let page = items.into_iter().skip(skip).take(take).collect();
-    Ok(answer(headers, StatusCode::OK, &status::render_list(page, count, limit, offset)))
+    Ok(answer(
+        headers,
+        StatusCode::OK,
+        &status::render_list(page, count, limit, offset),
+    ))
 }
 
 /// `GET` of one cluster as declared.
@@ -328,7 +370,11 @@ pub(super) async fn bootstrap(
 ) -> Response {
     let ctx = signed_in!(app, headers);
     let answered = match host::get(&ctx, &project, &name, DIALECT).await {
-        Ok(_) => Err(Error::invalid("", "only imported clusters have a bootstrap manifest; use installercmds").into()),
+        Ok(_) => Err(Error::invalid(
+            "",
+            "only imported clusters have a bootstrap manifest; use installercmds",
+        )
+        .into()),
         Err(error) => Err(error.into()),
     };
     reply(&app, &headers, &ctx, answered)
@@ -337,12 +383,19 @@ pub(super) async fn bootstrap(
 /// The last value of a query parameter.
 fn argument(query: Option<&str>, name: &str) -> Option<String> {
     let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query?).ok()?;
-    pairs.into_iter().rev().find(|(key, _)| key == name).map(|(_, value)| value)
+    pairs
+        .into_iter()
+        .rev()
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value)
 }
 
 /// A query parameter that is a whole number, not negative.
 fn number(query: Option<&str>, name: &str) -> Result<Option<u64>, Error> {
     argument(query, name)
-        .map(|text| text.parse().map_err(|_| Error::invalid(name, format!("{name}: \"{text}\" is not a whole number from 0"))))
+        .map(|text| {
+            text.parse()
+                .map_err(|_| Error::invalid(name, format!("{name}: \"{text}\" is not a whole number from 0")))
+        })
         .transpose()
 }

@@ -15,8 +15,11 @@ use super::media;
 use crate::{App, request};
 
 /// Words by which clients conclude that a thing is gone, each with what is said instead.
-const GONE: [(&str, &str); 3] =
-    [("not found", "unknown"), ("does not exist", "is unknown"), ("code 404", "a missing answer")];
+const GONE: [(&str, &str); 3] = [
+    ("not found", "unknown"),
+    ("does not exist", "is unknown"),
+    ("code 404", "a missing answer"),
+];
 
 /// An answer that is not 200.
 #[derive(Debug)]
@@ -56,7 +59,11 @@ fn status(kind: &Kind) -> StatusCode {
 fn external(status: StatusCode, message: &str) -> String {
     if status == StatusCode::NOT_FOUND {
         let told = message.to_ascii_lowercase().contains("not found");
-        return if told { message.to_owned() } else { format!("not found: {message}") };
+        return if told {
+            message.to_owned()
+        } else {
+            format!("not found: {message}")
+        };
     }
     let mut text = message.to_owned();
     for (words, instead) in GONE {
@@ -81,9 +88,11 @@ pub(super) fn refuse(app: &App, headers: &HeaderMap, problem: Problem) -> Respon
             };
             (status(&error.kind), error.message, wait)
         }
-        Problem::Body(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            (StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 1 MiB".to_owned(), None)
-        }
+        Problem::Body(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "the body is larger than 1 MiB".to_owned(),
+            None,
+        ),
         Problem::Body(rejection) => (StatusCode::BAD_REQUEST, rejection.body_text(), None),
         Problem::Document(text) => (StatusCode::BAD_REQUEST, text, None),
     };
@@ -111,7 +120,12 @@ pub(super) fn answer(headers: &HeaderMap, status: StatusCode, value: &Value) -> 
     } else {
         ("application/json", value.to_string())
     };
-    (status, [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-store")], text).into_response()
+    (
+        status,
+        [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-store")],
+        text,
+    )
+        .into_response()
 }
 
 /// Sets a header; text that no header can hold is left out.
@@ -123,7 +137,11 @@ pub(super) fn set(response: &mut Response, name: &'static str, text: &str) {
 
 /// A path that this API does not have.
 pub(super) async fn unknown_path(State(app): State<App>, headers: HeaderMap) -> Response {
-    refuse(&app, &headers, Error::new(Kind::NotFound, "this path was not found").into())
+    refuse(
+        &app,
+        &headers,
+        Error::new(Kind::NotFound, "this path was not found").into(),
+    )
 }
 
 /// A verb that a path does not take.
@@ -142,15 +160,22 @@ mod tests {
     #[test]
     fn every_kind_has_one_of_the_codes_clients_know() {
         for kind in Kind::every() {
-            assert!([400, 401, 403, 404, 500, 503].contains(&status(&kind).as_u16()), "{kind:?}");
+            assert!(
+                [400, 401, 403, 404, 500, 503].contains(&status(&kind).as_u16()),
+                "{kind:?}"
+            );
         }
     }
 
     #[test]
     fn the_words_for_gone_stand_in_a_404_and_nowhere_else() {
-        assert_eq!(external(StatusCode::NOT_FOUND, "cluster \"x\" not found"), "cluster \"x\" not found");
+        assert_eq!(
+            external(StatusCode::NOT_FOUND, "cluster \"x\" not found"),
+            "cluster \"x\" not found"
+        );
         assert!(external(StatusCode::NOT_FOUND, "cluster \"x\"").contains("not found"));
-        let text = external(StatusCode::BAD_REQUEST, "node Not Found; it does not exist, code 404").to_ascii_lowercase();
+        let text =
+            external(StatusCode::BAD_REQUEST, "node Not Found; it does not exist, code 404").to_ascii_lowercase();
         assert!(GONE.iter().all(|(words, _)| !text.contains(words)), "{text}");
     }
 }

@@ -23,7 +23,10 @@ pub(super) struct Facts<'a> {
 /// The server's URL comes out of request headers, and a pasted command runs as root.
 #[must_use]
 pub(super) fn harmless(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|letter| letter.is_ascii_alphanumeric() || "-._~:/[]%=+".contains(letter))
+    !text.is_empty()
+        && text
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || "-._~:/[]%=+".contains(letter))
 }
 
 /// The command. Exit codes are the agent's: 0 registered, 10 a precheck failed, 11 no answer, 12 refused, 13 the host
@@ -44,17 +47,30 @@ pub(super) fn command(facts: &Facts<'_>) -> String {
 }
 
 fn script(facts: &Facts<'_>, sha256: &str) -> String {
-    let Facts { server, token, arch, ca_sha256, .. } = facts;
-    let machine = if *arch == "arm64" { "aarch64|arm64" } else { "x86_64|amd64" };
+    let Facts {
+        server,
+        token,
+        arch,
+        ca_sha256,
+        ..
+    } = facts;
+    let machine = if *arch == "arm64" {
+        "aarch64|arm64"
+    } else {
+        "x86_64|amd64"
+    };
     // A certificate that no authority vouches for cannot be checked by curl; what it brings is checked by its sum.
     let (curl, wget, pin) = match ca_sha256 {
-        Some(sum) => ("curl -fsSk", "wget -q --no-check-certificate", format!(" --ca-sha256 {sum}")),
+        Some(sum) => (
+            "curl -fsSk",
+            "wget -q --no-check-certificate",
+            format!(" --ca-sha256 {sum}"),
+        ),
         None => ("curl -fsS", "wget -q", String::new()),
     };
     let url = format!("{server}/reeve/agent/v1/binary/{arch}");
-    let agent = format!(
-        "\"$b\" agent node --server \"{server}\" --token-file \"$d/join-token\" --state-dir \"$d/state\"{pin}"
-    );
+    let agent =
+        format!("\"$b\" agent node --server \"{server}\" --token-file \"$d/join-token\" --state-dir \"$d/state\"{pin}");
     let steps = [
         "set -eu; umask 077; d=$1; b=$d/reeve; l=/var/log/reeve-agent.log".to_owned(),
         "[ \"$d\" = /var/lib/reeve-agent ] || l=$d/agent.log".to_owned(),
@@ -99,7 +115,13 @@ mod tests {
     use super::*;
 
     fn facts<'a>(sha256: Option<&'a str>) -> Facts<'a> {
-        Facts { server: "https://10.1.0.1:8443", token: "rvj_abc", arch: "amd64", sha256, ca_sha256: Some("00ff") }
+        Facts {
+            server: "https://10.1.0.1:8443",
+            token: "rvj_abc",
+            arch: "amd64",
+            sha256,
+            ca_sha256: Some("00ff"),
+        }
     }
 
     #[test]
@@ -128,7 +150,15 @@ mod tests {
     #[test]
     fn a_host_header_cannot_smuggle_a_command_in() {
         assert!(harmless("https://[::1]:8443/prefix"));
-        for text in ["", "http://x$(reboot)", "http://x'y", "http://x;y", "http://x y", "http://x`y`", "http://x\"y"] {
+        for text in [
+            "",
+            "http://x$(reboot)",
+            "http://x'y",
+            "http://x;y",
+            "http://x y",
+            "http://x`y`",
+            "http://x\"y",
+        ] {
             assert!(!harmless(text), "{text}");
         }
     }

@@ -34,18 +34,29 @@ const INSTALLER_PATHS: [&str; 4] = ["installercmds", "installerCmds", "Installer
 #[must_use]
 pub fn routes() -> Router<App> {
     let read = |route: MethodRouter<App>| route.fallback(|headers| error::wrong_method(headers, "GET, HEAD"));
-    let all = get(cluster::list).post(cluster::apply).fallback(|headers| error::wrong_method(headers, "GET, HEAD, POST"));
-    let one =
-        get(cluster::details).delete(cluster::delete).fallback(|headers| error::wrong_method(headers, "DELETE, GET, HEAD"));
+    let all = get(cluster::list)
+        .post(cluster::apply)
+        .fallback(|headers| error::wrong_method(headers, "GET, HEAD, POST"));
+    let one = get(cluster::details)
+        .delete(cluster::delete)
+        .fallback(|headers| error::wrong_method(headers, "DELETE, GET, HEAD"));
     let approve = post(cluster::approve).fallback(|headers| error::wrong_method(headers, "POST"));
     let mut router = Router::new();
     router = both(router, BASE, all);
     router = both(router, &format!("{BASE}/{{name}}"), one);
     router = both(router, &format!("{BASE}/{{name}}/status"), read(get(cluster::status)));
-    router = both(router, &format!("{BASE}/{{name}}/bootstrap"), read(get(cluster::bootstrap)));
+    router = both(
+        router,
+        &format!("{BASE}/{{name}}/bootstrap"),
+        read(get(cluster::bootstrap)),
+    );
     router = both(router, &format!("{BASE}/{{name}}/nodes/{{hostname}}/approve"), approve);
     for word in INSTALLER_PATHS {
-        router = both(router, &format!("{BASE}/{{name}}/{word}"), read(get(cluster::installer_commands)));
+        router = both(
+            router,
+            &format!("{BASE}/{{name}}/{word}"),
+            read(get(cluster::installer_commands)),
+        );
     }
     router
         .route("/apis/infra.k8smgmt.io/v3/{*rest}", any(error::unknown_path))
@@ -59,10 +70,16 @@ fn both(router: Router<App>, path: &str, route: MethodRouter<App>) -> Router<App
 /// The vendor's role names with what they permit on clusters.
 #[must_use]
 pub fn roles() -> Vec<Role> {
-    let reader = Permissions::of(&[Resource::Folder, Resource::Cluster, Resource::Node, Resource::Pool], &[Action::Read]);
+    let reader = Permissions::of(
+        &[Resource::Folder, Resource::Cluster, Resource::Node, Resource::Pool],
+        &[Action::Read],
+    );
     let writer = Permissions::of(&[Resource::Cluster, Resource::Node, Resource::Pool], &ACTIONS).and(&reader);
     let administrator = Permissions::of(&[Resource::Folder], &ACTIONS).and(&writer);
-    let role = |name: &str, permissions: &Permissions| Role { name: name.to_owned(), permissions: permissions.clone() };
+    let role = |name: &str, permissions: &Permissions| Role {
+        name: name.to_owned(),
+        permissions: permissions.clone(),
+    };
     let nothing = Permissions::default();
     vec![
         role("Organization Admin", &administrator),

@@ -4,12 +4,7 @@
 //! follows from the hosts, so that it can never disagree with them.
 
 use reeve_control::host::Managed;
-use reeve_model::{
-    Error, Result,
-    cluster::Goal,
-    condition::Reason,
-    node::Node,
-};
+use reeve_model::{Error, Result, cluster::Goal, condition::Reason, node::Node};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -91,17 +86,30 @@ impl Record {
     ///
     /// # Errors
     /// The problems of a forbidden change, joined.
-    pub(super) fn apply(before: Option<&Managed>, project: &str, document: &Document, taskset: Uuid, now_us: i64) -> Result<Self> {
+    pub(super) fn apply(
+        before: Option<&Managed>,
+        project: &str,
+        document: &Document,
+        taskset: Uuid,
+        now_us: i64,
+    ) -> Result<Self> {
         let Some(managed) = before else {
             let first = Kept::creation(document, taskset, now_us);
-            return Ok(Self { details: document.details.clone(), modified_at_us: now_us, tasksets: vec![first] });
+            return Ok(Self {
+                details: document.details.clone(),
+                modified_at_us: now_us,
+                tasksets: vec![first],
+            });
         };
         let mut record = Self::read(managed)?;
         let stored = document::restore(project, &record.details)
             .ok_or_else(|| Error::internal(format!("document of cluster {} is unreadable", managed.cluster.id)))?;
         // No host is ever provisioned here, so every change is still a correction.
         let difference = document::diff::compare(&stored, document, false).map_err(|problems| {
-            Error::invalid("", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+            Error::invalid(
+                "",
+                problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+            )
         })?;
         let failed = record.failure(managed);
         record.details = document.details.clone();
@@ -114,9 +122,19 @@ impl Record {
             Difference::Operations(_) => true,
         };
         if renew {
-            let newest = if record.tasksets.is_empty() { None } else { Some(record.tasksets.remove(0)) };
+            let newest = if record.tasksets.is_empty() {
+                None
+            } else {
+                Some(record.tasksets.remove(0))
+            };
             if let (Some(newest), Some((text, _))) = (newest, failed) {
-                record.tasksets.insert(0, Kept { failed: Some(text), ..newest });
+                record.tasksets.insert(
+                    0,
+                    Kept {
+                        failed: Some(text),
+                        ..newest
+                    },
+                );
             }
             record.tasksets.insert(0, Kept::creation(document, taskset, now_us));
             record.tasksets.truncate(KEPT);
@@ -129,16 +147,25 @@ impl Record {
     /// step would be one that this version does not have.
     fn failure(&self, managed: &Managed) -> Option<(String, i64)> {
         let control = self.control_plane();
-        let hosts: Option<Vec<&Node>> =
-            control.iter().map(|name| managed.hosts.iter().find(|host| host.name.eq_ignore_ascii_case(name))).collect();
+        let hosts: Option<Vec<&Node>> = control
+            .iter()
+            .map(|name| managed.hosts.iter().find(|host| host.name.eq_ignore_ascii_case(name)))
+            .collect();
         let hosts = hosts.filter(|hosts| !hosts.is_empty())?;
         if !hosts.iter().all(|host| host.seen.condition.reason == Reason::Approved) {
             return None;
         }
-        let since = hosts.iter().map(|host| host.seen.condition.since.0).max().unwrap_or_default();
+        let since = hosts
+            .iter()
+            .map(|host| host.seen.condition.since.0)
+            .max()
+            .unwrap_or_default();
         let text = match control.as_slice() {
             [only] => format!("node {only}: {NOT_OFFERED}; the host is registered and approved"),
-            several => format!("nodes {}: {NOT_OFFERED}; the hosts are registered and approved", several.join(", ")),
+            several => format!(
+                "nodes {}: {NOT_OFFERED}; the hosts are registered and approved",
+                several.join(", ")
+            ),
         };
         let opened = self.tasksets.first().map_or(0, |newest| newest.created_at_us);
         Some((text, since.max(opened)))
@@ -148,15 +175,24 @@ impl Record {
     fn control_plane(&self) -> Vec<&str> {
         let nodes = self.details["spec"]["config"]["nodes"].as_array().into_iter().flatten();
         let controls = |node: &&Value| {
-            node["roles"].as_array().into_iter().flatten().any(|role| role == "ControlPlane")
+            node["roles"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .any(|role| role == "ControlPlane")
         };
-        nodes.filter(controls).filter_map(|node| node["hostname"].as_str()).collect()
+        nodes
+            .filter(controls)
+            .filter_map(|node| node["hostname"].as_str())
+            .collect()
     }
 
     /// The declared configuration, as the renderers take it.
     #[must_use]
     pub(super) fn stored(&self, project: &str, managed: Option<&Managed>) -> Stored {
-        let failed = managed.and_then(|managed| self.failure(managed)).map_or(0, |(_, at)| at);
+        let failed = managed
+            .and_then(|managed| self.failure(managed))
+            .map_or(0, |(_, at)| at);
         Stored {
             project: project.to_owned(),
             modified_at_us: self.modified_at_us.max(failed),
@@ -171,10 +207,17 @@ impl Record {
         let failure = self.failure(managed);
         let updated_at_us = match &failure {
             Some((_, at)) => *at,
-            None => self.tasksets.first().map_or(self.modified_at_us, |newest| newest.created_at_us),
+            None => self
+                .tasksets
+                .first()
+                .map_or(self.modified_at_us, |newest| newest.created_at_us),
         };
         let node = |host: &Node| {
-            let word = if ending { NodeStatus::Deleting } else { node_status(host.seen.condition.reason) };
+            let word = if ending {
+                NodeStatus::Deleting
+            } else {
+                node_status(host.seen.condition.reason)
+            };
             (host.name.clone(), word)
         };
         let (provision, state) = match &failure {
@@ -183,7 +226,11 @@ impl Record {
             None => (Provision::InProgress, Outcome::Submitted),
         };
         let came = managed.hosts.iter().any(|host| host.seen.machine.is_some());
-        let waiting = if came { OperationState::InProgress } else { OperationState::Pending };
+        let waiting = if came {
+            OperationState::InProgress
+        } else {
+            OperationState::Pending
+        };
         let current = failure.as_ref().map(|(text, _)| text.as_str());
         let tasksets = self.tasksets.iter().enumerate().map(|(index, kept)| {
             let failed = kept.failed.as_deref().or(if index == 0 { current } else { None });
@@ -204,8 +251,15 @@ impl Record {
 impl Kept {
     fn creation(document: &Document, id: Uuid, now_us: i64) -> Self {
         let names = [OperationName::ClusterCreation, OperationName::BlueprintSync];
-        let operations = names.map(|name| (name.as_str().to_owned(), document.name.clone())).to_vec();
-        Self { id: short(id), created_at_us: now_us, operations, failed: None }
+        let operations = names
+            .map(|name| (name.as_str().to_owned(), document.name.clone()))
+            .to_vec();
+        Self {
+            id: short(id),
+            created_at_us: now_us,
+            operations,
+            failed: None,
+        }
     }
 
     /// As it is shown: failed with this reason, or with its creation in the state `waiting`.
@@ -220,9 +274,17 @@ impl Kept {
                 None => waiting,
             };
             let error = failed.filter(|_| main).map(str::to_owned);
-            Some(Operation { name, resource: resource.clone(), state, error })
+            Some(Operation {
+                name,
+                resource: resource.clone(),
+                state,
+                error,
+            })
         };
-        Taskset { id: self.id.clone(), operations: self.operations.iter().filter_map(operation).collect() }
+        Taskset {
+            id: self.id.clone(),
+            operations: self.operations.iter().filter_map(operation).collect(),
+        }
     }
 }
 
