@@ -140,6 +140,20 @@ pub fn join_token(core: &Core, node: &Node) -> String {
     token::join_token(&core.key, &node.token()).expose().to_owned()
 }
 
+/// Whether a join token still opens the door, without using it: for what a host fetches before it has an agent.
+///
+/// # Errors
+/// `TokenUnknown`, `TokenExpired`, or an error of ours.
+pub async fn known_token(core: &Core, token: &str) -> Result<(), Failure> {
+    let hash = core.key.keyed_hash("join", token);
+    let mut db = core.store.read().await.map_err(stored("read"))?;
+    match store::identity::find_join_token(&mut db, &hash).await.map_err(stored("find join token"))? {
+        Some(known) if core.now() < known.expires_at => Ok(()),
+        Some(_) => refused(Refused::TokenExpired, "this join token has expired; ask for a new installer command"),
+        None => refused(Refused::TokenUnknown, "this join token is not known here; ask for a new installer command"),
+    }
+}
+
 /// Lets an agent in: join token against credential.
 ///
 /// Idempotent on (token, instance): an agent that lost the answer asks again.

@@ -1,0 +1,117 @@
+//! The Rafay dialect: clusters of hosts that people bring, under `/apis/infra.k8smgmt.io/v3`.
+//!
+//! [`document`], [`media`] and [`status`] are pure: what a cluster document means and how answers look. [`record`] is
+//! what is kept of a document between requests. The rest finds the caller ([`auth`]), calls `control` and renders.
+
+mod auth;
+mod cluster;
+pub mod document;
+mod error;
+mod installer;
+#[cfg(test)]
+mod journey;
+pub mod media;
+mod record;
+pub mod status;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    routing::{MethodRouter, any, get, post},
+};
+use reeve_model::permission::{ACTIONS, Action, Permissions, Resource, Role};
+
+use crate::App;
+
+/// Where all clusters of a project lie.
+const BASE: &str = "/apis/infra.k8smgmt.io/v3/projects/{project}/clusters";
+/// Most bytes of a request.
+const BODY_MAX: usize = 1024 * 1024;
+/// The four spellings under which clients may look for the installer commands; the published pages do not tell.
+const INSTALLER_PATHS: [&str; 4] = ["installercmds", "installerCmds", "InstallerCmds", "installercmd"];
+
+/// The routes of this dialect. A trailing slash means nothing.
+#[must_use]
+pub fn routes() -> Router<App> {
+    let read = |route: MethodRouter<App>| route.fallback(|headers| error::wrong_method(headers, "GET, HEAD"));
+    let all = get(cluster::list)
+        .post(cluster::apply)
+        .fallback(|headers| error::wrong_method(headers, "GET, HEAD, POST"));
+    let one = get(cluster::details)
+        .delete(cluster::delete)
+        .fallback(|headers| error::wrong_method(headers, "DELETE, GET, HEAD"));
+    let approve = post(cluster::approve).fallback(|headers| error::wrong_method(headers, "POST"));
+    let mut router = Router::new();
+    router = both(router, BASE, all);
+    router = both(router, &format!("{BASE}/{{name}}"), one);
+    router = both(router, &format!("{BASE}/{{name}}/status"), read(get(cluster::status)));
+    router = both(
+        router,
+        &format!("{BASE}/{{name}}/bootstrap"),
+        read(get(cluster::bootstrap)),
+    );
+    router = both(router, &format!("{BASE}/{{name}}/nodes/{{hostname}}/approve"), approve);
+    for word in INSTALLER_PATHS {
+        router = both(
+            router,
+            &format!("{BASE}/{{name}}/{word}"),
+            read(get(cluster::installer_commands)),
+        );
+    }
+    router
+        .route("/apis/infra.k8smgmt.io/v3/{*rest}", any(error::unknown_path))
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+}
+
+fn both(router: Router<App>, path: &str, route: MethodRouter<App>) -> Router<App> {
+    router.route(path, route.clone()).route(&format!("{path}/"), route)
+}
+
+/// The vendor's role names with what they permit on clusters.
+#[must_use]
+pub fn roles() -> Vec<Role> {
+    let reader = Permissions::of(
+        &[Resource::Folder, Resource::Cluster, Resource::Node, Resource::Pool],
+        &[Action::Read],
+    );
+    let writer = Permissions::of(&[Resource::Cluster, Resource::Node, Resource::Pool], &ACTIONS).and(&reader);
+    let administrator = Permissions::of(&[Resource::Folder], &ACTIONS).and(&writer);
+    let role = |name: &str, permissions: &Permissions| Role {
+        name: name.to_owned(),
+        permissions: permissions.clone(),
+    };
+    let nothing = Permissions::default();
+    vec![
+        role("Organization Admin", &administrator),
+        role("Org Admin Read Only", &reader),
+        role("Infrastructure Admin", &writer),
+        role("Infrastructure Read Only", &reader),
+        role("Cluster Admin", &writer),
+        role("Project Admin", &reader),
+        role("Project Read Only", &reader),
+        role("Workspace Admin", &reader),
+        role("Cluster Template User", &reader),
+        role("Namespace Admin", &nothing),
+        role("Namespace Read Only", &nothing),
+        role("Auditor", &nothing),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_roles_that_may_apply_may_read_join_secrets() {
+        for role in roles() {
+            let holds = |action| role.permissions.holds(Resource::Cluster, action);
+            assert_eq!(holds(Action::Join), holds(Action::Create), "{}", role.name);
+            assert_eq!(holds(Action::Join), holds(Action::Delete), "{}", role.name);
+        }
+    }
+
+    #[test]
+    fn no_two_routes_clash() {
+        drop(routes());
+    }
+}
