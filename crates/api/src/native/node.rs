@@ -17,6 +17,10 @@ use super::{
     render,
 };
 
+/// Verbs on nodes; the last segment of their path.
+pub const VERBS: [Verb; 6] =
+    [Verb::Start, Verb::Terminate, Verb::Remove, Verb::Deallocate, Verb::Shutdown, Verb::Retry];
+
 /// Which nodes to list.
 #[derive(Debug, Default, serde::Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -148,8 +152,7 @@ pub async fn manage(
 }
 
 fn read_verb(word: &str) -> Result<Verb> {
-    let verbs = [Verb::Start, Verb::Terminate, Verb::Remove, Verb::Deallocate, Verb::Shutdown, Verb::Retry];
-    verbs.into_iter().find(|verb| verb.word() == word).ok_or_else(|| Error::not_found("verb", word))
+    VERBS.into_iter().find(|verb| verb.word() == word).ok_or_else(|| Error::not_found("verb", word))
 }
 
 #[cfg(test)]
