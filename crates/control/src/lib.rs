@@ -10,6 +10,7 @@ pub mod core;
 pub mod ctx;
 pub mod host;
 pub mod identity;
+pub mod journal;
 pub mod node;
 pub mod operation;
 pub mod reconcile;
