@@ -24,7 +24,7 @@ use reeve_provider::{Clock, SystemClock};
 use reeve_store::engine::Store;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{config::Config, demo};
+use crate::{cli::environment, config::Config, demo};
 
 /// How long requests in progress may take to end when the server stops.
 const GRACE: Duration = Duration::from_secs(5);
@@ -132,17 +132,12 @@ fn settings(config: &Config, server_url: String, ca_sha256: Option<String>) -> S
 
 /// Makes the first user; answers its password if this process knows it.
 async fn first_admin(core: &Core) -> anyhow::Result<(TenantId, Option<Secret>)> {
-    let chosen = admin_password();
+    let chosen = environment("REEVE_ADMIN_PASSWORD").map(Secret::new);
     let (tenant, made) = identity::bootstrap(core, chosen.clone()).await.map_err(told)?;
     if let Some(made) = &made {
         println!("reeve: user {}, password {}", identity::ADMIN, made.expose());
     }
     Ok((tenant, made.or(chosen)))
-}
-
-#[expect(clippy::disallowed_methods, reason = "bin reads the environment for everybody")]
-fn admin_password() -> Option<Secret> {
-    std::env::var("REEVE_ADMIN_PASSWORD").ok().filter(|text| !text.is_empty()).map(Secret::new)
 }
 
 /// An error of the inner rooms with the chain that only the operator of the server may see.
