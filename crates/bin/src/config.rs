@@ -1,0 +1,160 @@
+//! The server's configuration file: its shape, its commented default, and the command that checks one.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::Context as _;
+use clap::Subcommand;
+use reeve_provider::fake;
+use serde::Deserialize;
+
+use crate::cli;
+
+/// The commented default.
+const DEFAULT: &str = include_str!("config.toml");
+
+/// What can be done with a configuration file.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Say whether a configuration file can be used
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+    /// Print a configuration file with every setting and its default
+    Default,
+}
+
+/// A configuration file. What it does not name has the default that the commented file shows.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// Address and port to listen on.
+    pub(crate) listen: Option<String>,
+    /// As `--tls`.
+    pub(crate) tls: Option<String>,
+    /// As `--allow-plaintext`.
+    pub(crate) allow_plaintext: bool,
+    /// As `--database`.
+    pub(crate) database: Option<String>,
+    /// URL at which agents reach this server.
+    pub(crate) public_url: Option<String>,
+    /// Seconds between beats.
+    pub(crate) beat_interval_s: Option<u32>,
+    /// Seconds a token is valid.
+    pub(crate) token_life_s: Option<u32>,
+    /// Region of pools that name none.
+    pub(crate) region_default: Option<String>,
+    /// Most nodes one request may make.
+    pub(crate) create_max: Option<u32>,
+    /// File with machine sizes.
+    pub(crate) catalogue: Option<PathBuf>,
+    /// Provider accounts by name.
+    pub(crate) provider: BTreeMap<String, Provider>,
+}
+
+/// A provider account.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub(crate) enum Provider {
+    /// A simulated cloud.
+    Fake(Box<fake::Settings>),
+    /// This host.
+    Local(Host),
+}
+
+/// This host as a provider.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Host {
+    /// Most machines at once.
+    pub(crate) machines_max: Option<u64>,
+    /// Take every size of the catalogue.
+    pub(crate) any_size: Option<bool>,
+    /// Milliseconds a stopped process may take to end.
+    pub(crate) stop_grace_ms: Option<u64>,
+    /// Program to start instead of this one.
+    pub(crate) binary: Option<PathBuf>,
+    /// Folder of all machines.
+    pub(crate) state_dir: Option<PathBuf>,
+}
+
+impl Config {
+    /// Reads a file, or answers the defaults when there is none to read.
+    ///
+    /// # Errors
+    /// When it can not be read, is no TOML, or has a key or value that means nothing.
+    pub(crate) fn load(file: Option<&Path>) -> anyhow::Result<Self> {
+        let Some(file) = file else { return Ok(Self::default()) };
+        let text = std::fs::read_to_string(file)
+            .with_context(|| format!("can not read the configuration file {}", file.display()))?;
+        Self::parse(&text).with_context(|| format!("the configuration file {} can not be used", file.display()))
+    }
+
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        let config: Self = toml::from_str(text)?;
+        if config.beat_interval_s == Some(0) || config.token_life_s == Some(0) {
+            anyhow::bail!("beat_interval_s and token_life_s are numbers from 1");
+        }
+        for (name, provider) in &config.provider {
+            let legal = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
+            if name.is_empty() || name.len() > 63 || !name.chars().all(legal) {
+                anyhow::bail!("\"{name}\" is no name of a provider account: 1 to 63 of A-Z a-z 0-9 - _");
+            }
+            if let Provider::Fake(settings) = provider {
+                settings.check().map_err(|error| anyhow::anyhow!("provider.{name}: {}", error.message))?;
+            }
+        }
+        Ok(config)
+    }
+}
+
+/// Runs `reeve config …`.
+pub(crate) fn run(command: &Command) -> ExitCode {
+    match command {
+        Command::Default => print!("{DEFAULT}"),
+        Command::Check { file } => match Config::load(Some(file)) {
+            Ok(_) => println!("{} can be used", file.display()),
+            Err(error) => {
+                eprintln!("reeve: {error:#}");
+                return ExitCode::from(cli::USAGE);
+            }
+        },
+    }
+    ExitCode::SUCCESS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Config, DEFAULT, Provider};
+
+    #[test]
+    fn the_default_file_is_understood_with_and_without_its_comment_marks() {
+        Config::parse(DEFAULT).expect("all commented out");
+        let bare = |line: &str| match line.strip_prefix('#') {
+            Some(setting) if !setting.starts_with(' ') => setting.to_owned(),
+            _ => line.to_owned(),
+        };
+        let text = DEFAULT.lines().map(bare).collect::<Vec<_>>().join("\n");
+        let config = Config::parse(&text).expect("every setting in it is one");
+        assert_eq!(config.listen.as_deref(), Some("127.0.0.1:8080"));
+        assert!(matches!(config.provider["local"], Provider::Local(_)));
+        assert!(matches!(config.provider["chaos"], Provider::Fake(_)));
+    }
+
+    #[test]
+    fn a_misspelled_key_is_refused() {
+        assert!(Config::parse("lisen = \"127.0.0.1:1\"").is_err());
+        assert!(Config::parse("[provider.a]\nkind = \"fake\"\nlaunch_failure = 1.0").is_err());
+        assert!(Config::parse("[provider.a]\nkind = \"local\"\nmachine_max = 1").is_err());
+    }
+
+    #[test]
+    fn settings_that_make_no_sense_are_refused() {
+        let wrong = Config::parse("[provider.a]\nkind = \"fake\"\nlaunch_failures = 2.0").expect_err("a share");
+        assert!(wrong.to_string().contains("launch_failures"), "{wrong}");
+    }
+}
