@@ -12,21 +12,32 @@ pub mod runai;
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::{Extension, Router};
 use reeve_control::Core;
 
 /// What every handler gets.
 pub type App = Arc<Core>;
 
 /// All routes of all dialects.
-#[must_use]
 pub fn router(core: App) -> Router {
     native::routes()
         .merge(agents::routes())
         .merge(runai::routes())
         .merge(rafay::routes())
         .merge(cyclecloud::routes())
+        .layer(Extension(native::Templates(template)))
         .with_state(core)
+}
+
+/// Hands the template format of one dialect to the native import; dialects do not know each other.
+fn template(
+    core: &Core,
+    name: &str,
+    text: &str,
+    section: Option<&str>,
+    parameters: &serde_json::Map<String, serde_json::Value>,
+) -> reeve_model::Result<(reeve_control::cluster::Spec, Vec<String>)> {
+    cyclecloud::import::spec(text, name, section, parameters, core)
 }
 
 /// Roles that dialects bring with their vendors' names.

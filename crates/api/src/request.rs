@@ -30,7 +30,9 @@ pub fn authorization(headers: &HeaderMap) -> Option<Credential> {
         let (name, password) = text.split_once(':')?;
         return Some(Credential::Basic(name.to_owned(), Secret::new(password)));
     }
-    scheme.eq_ignore_ascii_case("bearer").then(|| Credential::Bearer(Secret::new(rest.trim())))
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| Credential::Bearer(Secret::new(rest.trim())))
 }
 
 /// Verifies a credential.
@@ -49,7 +51,11 @@ pub async fn actor(app: &App, credential: Option<Credential>) -> Result<Arc<Acto
 /// The context of a request of a verified caller.
 #[must_use]
 pub fn context(app: &App, actor: Arc<Actor>, headers: &HeaderMap) -> Ctx {
-    Ctx { core: Arc::clone(app), actor, request_id: id(app, headers) }
+    Ctx {
+        core: Arc::clone(app),
+        actor,
+        request_id: id(app, headers),
+    }
 }
 
 /// The caller's request id if it sent a usable one, else a new one.
@@ -65,7 +71,12 @@ pub fn id(app: &App, headers: &HeaderMap) -> String {
 /// The URL under which the caller reached us, without a trailing slash.
 #[must_use]
 pub fn base_url(app: &App, headers: &HeaderMap) -> String {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).filter(|text| !text.is_empty());
+    let text = |name: &str| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .filter(|text| !text.is_empty())
+    };
     let own = app.settings.server_url.trim_end_matches('/');
     let own_scheme = own.split_once("://").map_or("http", |(scheme, _)| scheme);
     match text("x-forwarded-host").or_else(|| text("host")) {

@@ -37,9 +37,15 @@ async fn server() -> Server {
         create_max: 100,
     };
     let core = Core::new(store, clock, settings, Vec::new(), Vec::new(), key, signing);
-    identity::bootstrap(&core, Some(PASSWORD.to_owned().into())).await.expect("the first user");
+    identity::bootstrap(&core, Some(PASSWORD.to_owned().into()))
+        .await
+        .expect("the first user");
     let app = Arc::new(core);
-    Server { router: native::routes().with_state(Arc::clone(&app)), app, _guard: guard }
+    Server {
+        router: native::routes().with_state(Arc::clone(&app)),
+        app,
+        _guard: guard,
+    }
 }
 
 impl Server {
@@ -51,7 +57,10 @@ impl Server {
     }
 
     async fn call(&self, method: &str, path: &str, body: impl Into<Body>) -> (StatusCode, Value) {
-        let request = Request::builder().method(method).uri(path).header(header::AUTHORIZATION, ADMIN);
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::AUTHORIZATION, ADMIN);
         self.send(request.body(body.into()).expect("a request")).await
     }
 }
@@ -59,7 +68,9 @@ impl Server {
 #[tokio::test]
 async fn a_call_without_credentials_is_challenged() {
     let server = server().await;
-    let request = Request::get("/reeve/v1/clusters").body(Body::empty()).expect("a request");
+    let request = Request::get("/reeve/v1/clusters")
+        .body(Body::empty())
+        .expect("a request");
     let response = server.router.clone().oneshot(request).await.expect("an answer");
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
     assert!(response.headers().contains_key(header::WWW_AUTHENTICATE));
@@ -68,8 +79,16 @@ async fn a_call_without_credentials_is_challenged() {
 #[tokio::test]
 async fn health_and_figures_need_no_credentials() {
     let server = server().await;
-    for path in ["/healthz", "/readyz", "/metrics", "/.well-known/jwks.json", "/reeve/v1/openapi.json"] {
-        let (status, _) = server.send(Request::get(path).body(Body::empty()).expect("a request")).await;
+    for path in [
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/.well-known/jwks.json",
+        "/reeve/v1/openapi.json",
+    ] {
+        let (status, _) = server
+            .send(Request::get(path).body(Body::empty()).expect("a request"))
+            .await;
         assert_eq!(status, StatusCode::OK, "{path}");
     }
 }
@@ -77,19 +96,34 @@ async fn health_and_figures_need_no_credentials() {
 #[tokio::test]
 async fn a_cluster_is_made_shown_listed_and_deleted() {
     let server = server().await;
-    let (status, made) = server.call("POST", "/reeve/v1/clusters", json!({"name": "a b"}).to_string()).await;
-    assert_eq!((status, &made["aspects"]["attached"]), (StatusCode::CREATED, &json!(true)));
-    let (status, again) = server.call("POST", "/reeve/v1/clusters", json!({"name": "a b"}).to_string()).await;
-    assert_eq!((status, &again["code"]), (StatusCode::CONFLICT, &json!("already_exists")));
+    let (status, made) = server
+        .call("POST", "/reeve/v1/clusters", json!({"name": "a b"}).to_string())
+        .await;
+    assert_eq!(
+        (status, &made["aspects"]["attached"]),
+        (StatusCode::CREATED, &json!(true))
+    );
+    let (status, again) = server
+        .call("POST", "/reeve/v1/clusters", json!({"name": "a b"}).to_string())
+        .await;
+    assert_eq!(
+        (status, &again["code"]),
+        (StatusCode::CONFLICT, &json!("already_exists"))
+    );
     let (_, shown) = server.call("GET", "/reeve/v1/clusters/a%20b", "").await;
     assert_eq!(shown, made);
     let (_, listed) = server.call("GET", "/reeve/v1/clusters?limit=1", "").await;
     assert_eq!(listed, json!({"items": [made]}));
-    let (_, nodes) = server.call("GET", "/reeve/v1/clusters/a%20b/nodes?phase=running", "").await;
+    let (_, nodes) = server
+        .call("GET", "/reeve/v1/clusters/a%20b/nodes?phase=running", "")
+        .await;
     assert_eq!(nodes, json!({"items": []}));
     let (status, gone) = server.call("DELETE", "/reeve/v1/clusters/a%20b", "").await;
     assert_eq!((status, gone), (StatusCode::OK, json!({"gone": true})));
-    assert_eq!(server.call("GET", "/reeve/v1/clusters/a%20b", "").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(
+        server.call("GET", "/reeve/v1/clusters/a%20b", "").await.0,
+        StatusCode::NOT_FOUND
+    );
     let (_, audit) = server.call("GET", "/reeve/v1/audit?limit=1", "").await;
     assert_eq!(audit["items"][0]["verb"], "delete-cluster");
     assert!(audit["next"].is_string(), "there are older lines: {audit}");
@@ -99,7 +133,13 @@ async fn a_cluster_is_made_shown_listed_and_deleted() {
 async fn what_can_not_be_read_is_refused_with_a_problem_that_says_where() {
     let server = server().await;
     for (method, path, body, status, field) in [
-        ("POST", "/reeve/v1/clusters", &br#"{"name":"a","nope":1}"#[..], 400, json!("nope")),
+        (
+            "POST",
+            "/reeve/v1/clusters",
+            &br#"{"name":"a","nope":1}"#[..],
+            400,
+            json!("nope"),
+        ),
         ("POST", "/reeve/v1/clusters", b"", 400, Value::Null),
         ("POST", "/reeve/v1/clusters", b"\"\xff\"", 400, Value::Null),
         ("POST", "/reeve/v1/clusters", br#"{"name":7}"#, 400, Value::Null),
@@ -110,14 +150,25 @@ async fn what_can_not_be_read_is_refused_with_a_problem_that_says_where() {
         ("GET", "/reeve/v1/operations/none", b"", 404, Value::Null),
         ("GET", "/reeve/v1/nowhere", b"", 404, Value::Null),
         ("PUT", "/reeve/v1/clusters", b"", 405, Value::Null),
-        ("POST", "/reeve/v1/clusters/import", br#"{"name":"a","template":""}"#, 501, Value::Null),
+        (
+            "POST",
+            "/reeve/v1/clusters/import",
+            br#"{"name":"a","template":""}"#,
+            501,
+            Value::Null,
+        ),
     ] {
         let (found, problem) = server.call(method, path, body.to_vec()).await;
         assert_eq!(found.as_u16(), status, "{method} {path}: {problem}");
         assert_eq!(problem["field"], field, "{method} {path}: {problem}");
-        assert!(problem["requestId"].is_string() && problem["message"].is_string(), "{problem}");
+        assert!(
+            problem["requestId"].is_string() && problem["message"].is_string(),
+            "{problem}"
+        );
     }
-    let (status, _) = server.call("POST", "/reeve/v1/clusters", vec![b' '; (4 << 20) + 1]).await;
+    let (status, _) = server
+        .call("POST", "/reeve/v1/clusters", vec![b' '; (4 << 20) + 1])
+        .await;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
 }
 
@@ -133,7 +184,9 @@ async fn a_credential_works_until_it_is_revoked() {
     assert_eq!(listed["items"][1]["roles"], json!([{"role": "admin", "scope": "/"}]));
     let path = format!("/reeve/v1/credentials/{}", made["id"].as_str().expect("an id"));
     assert_eq!(server.call("DELETE", &path, "").await.0, StatusCode::NO_CONTENT);
-    identity::basic(&server.app, "ci", &secret).await.expect_err("it is revoked");
+    identity::basic(&server.app, "ci", &secret)
+        .await
+        .expect_err("it is revoked");
 }
 
 #[tokio::test]
@@ -150,15 +203,30 @@ async fn a_token_stands_in_for_its_owner() {
 async fn a_stream_of_events_resumes_after_the_one_named() {
     let server = server().await;
     for name in ["one", "two"] {
-        server.call("POST", "/reeve/v1/clusters", json!({"name": name}).to_string()).await;
+        server
+            .call("POST", "/reeve/v1/clusters", json!({"name": name}).to_string())
+            .await;
     }
-    let request = Request::get("/reeve/v1/events").header(header::AUTHORIZATION, ADMIN).header("last-event-id", "1");
-    let response = server.router.clone().oneshot(request.body(Body::empty()).expect("a request")).await.expect("an answer");
+    let request = Request::get("/reeve/v1/events")
+        .header(header::AUTHORIZATION, ADMIN)
+        .header("last-event-id", "1");
+    let response = server
+        .router
+        .clone()
+        .oneshot(request.body(Body::empty()).expect("a request"))
+        .await
+        .expect("an answer");
     assert_eq!(response.status(), StatusCode::OK);
     let mut body = response.into_body().into_data_stream();
-    let first = futures::StreamExt::next(&mut body).await.expect("an event").expect("readable");
+    let first = futures::StreamExt::next(&mut body)
+        .await
+        .expect("an event")
+        .expect("readable");
     let text = String::from_utf8(first.to_vec()).expect("text");
-    assert!(text.contains("id: 2\n") && text.contains("\"subject\":\"two\""), "{text}");
+    assert!(
+        text.contains("id: 2\n") && text.contains("\"subject\":\"two\""),
+        "{text}"
+    );
 }
 
 #[test]

@@ -21,7 +21,12 @@ pub(crate) struct Node {
     #[arg(long, value_name = "URL")]
     server: String,
     /// Token that allows this machine to join; not needed once it has joined
-    #[arg(long, env = "REEVE_JOIN_TOKEN", hide_env_values = true, conflicts_with = "token_file")]
+    #[arg(
+        long,
+        env = "REEVE_JOIN_TOKEN",
+        hide_env_values = true,
+        conflicts_with = "token_file"
+    )]
     token: Option<String>,
     /// File with that token, which other users of this machine can not see in the list of processes
     #[arg(long, value_name = "FILE")]

@@ -105,7 +105,9 @@ impl Config {
                 anyhow::bail!("\"{name}\" is no name of a provider account: 1 to 63 of A-Z a-z 0-9 - _");
             }
             if let Provider::Fake(settings) = provider {
-                settings.check().map_err(|error| anyhow::anyhow!("provider.{name}: {}", error.message))?;
+                settings
+                    .check()
+                    .map_err(|error| anyhow::anyhow!("provider.{name}: {}", error.message))?;
             }
         }
         Ok(config)

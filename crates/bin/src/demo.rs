@@ -13,9 +13,7 @@ use reeve_model::{
     Kind, Result,
     cluster::Goal,
     id::{ClusterId, PoolId, TenantId},
-    pool::{
-        GROUP_SIZE_DEFAULT, Pool, PoolKind, START_TIMEOUT_DEFAULT, ShutdownPolicy, THROTTLE_DEFAULT,
-    },
+    pool::{GROUP_SIZE_DEFAULT, Pool, PoolKind, START_TIMEOUT_DEFAULT, ShutdownPolicy, THROTTLE_DEFAULT},
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -39,7 +37,14 @@ struct Example {
 }
 
 const EXAMPLES: [Example; 2] = [
-    Example { cluster: "demo", pool: "execute", account: "local", region: "local", size: "local", nodes: 3 },
+    Example {
+        cluster: "demo",
+        pool: "execute",
+        account: "local",
+        region: "local",
+        size: "local",
+        nodes: 3,
+    },
     Example {
         cluster: "simulated-gpu",
         pool: "gpu",
@@ -86,8 +91,17 @@ fn spec(example: &Example) -> Spec {
         "InitialCount": example.nodes,
         "Configuration": {},
     });
-    let pool = PoolSpec { pool: pool(example), attributes: attributes.to_string(), size_line: 0 };
-    Spec { name: example.cluster.to_owned(), max_count: Some(256), max_cores: None, pools: vec![pool] }
+    let pool = PoolSpec {
+        pool: pool(example),
+        attributes: attributes.to_string(),
+        size_line: 0,
+    };
+    Spec {
+        name: example.cluster.to_owned(),
+        max_count: Some(256),
+        max_cores: None,
+        pools: vec![pool],
+    }
 }
 
 fn pool(example: &Example) -> Pool {

@@ -15,7 +15,12 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 /// The command line.
 #[derive(Parser)]
-#[command(name = "reeve", version, about = "One control plane for GPU, HPC and Kubernetes fleets", max_term_width = 110)]
+#[command(
+    name = "reeve",
+    version,
+    about = "One control plane for GPU, HPC and Kubernetes fleets",
+    max_term_width = 110
+)]
 struct Arguments {
     #[command(flatten)]
     connection: cli::Connection,
@@ -48,7 +53,11 @@ fn main() -> ExitCode {
         Err(error) => {
             // Help and version are answers, not mistakes. Output that nobody reads is no failure of ours.
             let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(cli::USAGE) } else { ExitCode::SUCCESS };
+            return if error.use_stderr() {
+                ExitCode::from(cli::USAGE)
+            } else {
+                ExitCode::SUCCESS
+            };
         }
     };
     start_log();
@@ -92,5 +101,8 @@ fn run(arguments: Arguments) -> ExitCode {
 fn start_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("REEVE_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,reeve=info"));
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(filter)
+        .init();
 }

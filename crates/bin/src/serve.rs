@@ -63,22 +63,42 @@ pub(crate) struct Flags {
 /// Whatever keeps it from starting, in words for the person at the terminal.
 pub(crate) async fn run(flags: Flags) -> anyhow::Result<()> {
     let config = Config::load(flags.config.as_deref())?;
-    let listen = flags.listen.as_deref().or(config.listen.as_deref()).unwrap_or("127.0.0.1:8080");
+    let listen = flags
+        .listen
+        .as_deref()
+        .or(config.listen.as_deref())
+        .unwrap_or("127.0.0.1:8080");
     let listener = bind(listen)?;
     let address = listener.local_addr()?;
     data::make(&flags.data_dir)?;
-    let store = data::open(&flags.data_dir, flags.database.as_deref().or(config.database.as_deref())).await?;
+    let store = data::open(
+        &flags.data_dir,
+        flags.database.as_deref().or(config.database.as_deref()),
+    )
+    .await?;
     let tls = tls::Choice::parse(flags.tls.as_deref().or(config.tls.as_deref()).unwrap_or("auto"))?
         .settle(address, flags.allow_plaintext || config.allow_plaintext)?;
     let own = own_url(address, tls.is_on());
-    let url = config.public_url.as_deref().map_or(own.as_str(), |url| url.trim_end_matches('/')).to_owned();
+    let url = config
+        .public_url
+        .as_deref()
+        .map_or(own.as_str(), |url| url.trim_end_matches('/'))
+        .to_owned();
     let trust = tls.prepare(&flags.data_dir, address, &url).await?;
     let settings = settings(&config, url, trust.as_ref().and_then(|trust| trust.sha256.clone()));
 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let accounts = accounts::open(&flags.data_dir, &config, &clock)?;
     let (key, signing) = identity::prepare(&store, clock.as_ref()).await.map_err(told)?;
-    let core = Arc::new(Core::new(store.clone(), clock, settings, accounts, reeve_api::roles(), key, signing));
+    let core = Arc::new(Core::new(
+        store.clone(),
+        clock,
+        settings,
+        accounts,
+        reeve_api::roles(),
+        key,
+        signing,
+    ));
     let (tenant, admin) = first_admin(&core).await?;
 
     let running = Running {
@@ -88,12 +108,17 @@ pub(crate) async fn run(flags: Flags) -> anyhow::Result<()> {
         handle: Handle::new(),
     };
     let serving = answer(listener, &core, trust, running.handle.clone());
-    running.until_stopped(serving, &own, demo_of(flags.demo, tenant, admin)).await
+    running
+        .until_stopped(serving, &own, demo_of(flags.demo, tenant, admin))
+        .await
 }
 
 /// What the demo needs, when it was asked for.
 fn demo_of(wanted: bool, tenant: TenantId, admin: Option<Secret>) -> Option<demo::Wanted> {
-    wanted.then_some(demo::Wanted { tenant, password: admin })
+    wanted.then_some(demo::Wanted {
+        tenant,
+        password: admin,
+    })
 }
 
 /// Takes the port.
@@ -155,8 +180,8 @@ async fn answer(
     trust: Option<tls::Ready>,
     handle: Handle<SocketAddr>,
 ) -> std::io::Result<()> {
-    let service = paths::normalizing(reeve_api::router(Arc::clone(core)))
-        .into_make_service_with_connect_info::<SocketAddr>();
+    let service =
+        paths::normalizing(reeve_api::router(Arc::clone(core))).into_make_service_with_connect_info::<SocketAddr>();
     match trust {
         None => {
             let server = axum_server::from_tcp(listener)?.first_request_timeout(FIRST_REQUEST);
@@ -225,8 +250,14 @@ mod tests {
 
     #[test]
     fn a_server_on_every_address_is_reached_on_loopback() {
-        assert_eq!(own_url("0.0.0.0:80".parse().expect("address"), false), "http://127.0.0.1:80");
+        assert_eq!(
+            own_url("0.0.0.0:80".parse().expect("address"), false),
+            "http://127.0.0.1:80"
+        );
         assert_eq!(own_url("[::]:443".parse().expect("address"), true), "https://[::1]:443");
-        assert_eq!(own_url("10.1.2.3:8080".parse().expect("address"), true), "https://10.1.2.3:8080");
+        assert_eq!(
+            own_url("10.1.2.3:8080".parse().expect("address"), true),
+            "https://10.1.2.3:8080"
+        );
     }
 }

@@ -147,10 +147,19 @@ pub fn join_token(core: &Core, node: &Node) -> String {
 pub async fn known_token(core: &Core, token: &str) -> Result<(), Failure> {
     let hash = core.key.keyed_hash("join", token);
     let mut db = core.store.read().await.map_err(stored("read"))?;
-    match store::identity::find_join_token(&mut db, &hash).await.map_err(stored("find join token"))? {
+    match store::identity::find_join_token(&mut db, &hash)
+        .await
+        .map_err(stored("find join token"))?
+    {
         Some(known) if core.now() < known.expires_at => Ok(()),
-        Some(_) => refused(Refused::TokenExpired, "this join token has expired; ask for a new installer command"),
-        None => refused(Refused::TokenUnknown, "this join token is not known here; ask for a new installer command"),
+        Some(_) => refused(
+            Refused::TokenExpired,
+            "this join token has expired; ask for a new installer command",
+        ),
+        None => refused(
+            Refused::TokenUnknown,
+            "this join token is not known here; ask for a new installer command",
+        ),
     }
 }
 

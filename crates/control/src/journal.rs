@@ -28,7 +28,9 @@ const BATCH: u32 = 500;
 pub async fn audit_page(ctx: &Ctx, before: i64, limit: u32) -> Result<Vec<AuditEntry>> {
     ctx.check_root(Resource::Audit, Action::Read, "the audit trail").await?;
     let mut db = ctx.core.store.read().await.map_err(stored("read"))?;
-    store::ledger::audit_page(&mut db, ctx.tenant(), before, limit).await.map_err(stored("list audit trail"))
+    store::ledger::audit_page(&mut db, ctx.tenant(), before, limit)
+        .await
+        .map_err(stored("list audit trail"))
 }
 
 /// Some events after the cursor `after` that the caller may see, oldest first, with the cursor to go on from; when that
@@ -38,8 +40,9 @@ pub async fn audit_page(ctx: &Ctx, before: i64, limit: u32) -> Result<Vec<AuditE
 /// `Unavailable` when the database does not answer.
 pub async fn events_after(ctx: &Ctx, after: i64) -> Result<(Vec<Event>, i64)> {
     let mut db = ctx.core.store.read().await.map_err(stored("read"))?;
-    let events =
-        store::ledger::events_after(&mut db, ctx.tenant(), after, BATCH).await.map_err(stored("list events"))?;
+    let events = store::ledger::events_after(&mut db, ctx.tenant(), after, BATCH)
+        .await
+        .map_err(stored("list events"))?;
     let next = events.last().map_or(after, |event| event.sequence);
     Ok((events.into_iter().filter(|event| sees(ctx, event)).collect(), next))
 }
@@ -58,7 +61,9 @@ fn sees(ctx: &Ctx, event: &Event) -> bool {
 pub async fn events_end(ctx: &Ctx) -> Result<i64> {
     // Taking no number answers the one that comes next, and waits for writers of events that are under way.
     let mut tx = ctx.core.store.begin().await.map_err(stored("begin"))?;
-    let next = store::ledger::take(&mut tx, "event", 0).await.map_err(stored("read event counter"))?;
+    let next = store::ledger::take(&mut tx, "event", 0)
+        .await
+        .map_err(stored("read event counter"))?;
     tx.commit().await.map_err(stored("commit"))?;
     Ok(next - 1)
 }
@@ -99,7 +104,9 @@ pub async fn ping(core: &Core) -> Result<()> {
 /// `Unavailable` when the database does not answer.
 pub async fn phases(core: &Core) -> Result<Vec<(Phase, u64)>> {
     let mut db = core.store.read().await.map_err(stored("read"))?;
-    let census = store::node::census(&mut db, None).await.map_err(stored("count nodes"))?;
+    let census = store::node::census(&mut db, None)
+        .await
+        .map_err(stored("count nodes"))?;
     let count = |phase: Phase| {
         let counted = census.iter().filter(|row| row.1 == phase);
         counted.map(|row| u64::try_from(row.2).unwrap_or(0)).sum()
@@ -110,5 +117,8 @@ pub async fn phases(core: &Core) -> Result<Vec<(Phase, u64)>> {
 /// What the background activities did, by name.
 #[must_use]
 pub fn activities(core: &Core) -> Vec<(&'static str, Activity)> {
-    lock(&core.activity).iter().map(|(name, activity)| (*name, activity.clone())).collect()
+    lock(&core.activity)
+        .iter()
+        .map(|(name, activity)| (*name, activity.clone()))
+        .collect()
 }

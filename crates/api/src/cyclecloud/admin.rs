@@ -24,8 +24,7 @@ use serde_json::{Value as Json, json};
 use super::{
     auth::Caller,
     error::{Answer, Failure},
-    expression,
-    import,
+    expression, import,
     query::Query,
     record::{Record, Records},
     selection, states,
@@ -43,16 +42,25 @@ pub async fn import(
     headers: HeaderMap,
     bytes: Bytes,
 ) -> Answer<Body<Json>> {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     if kind.to_ascii_lowercase().starts_with("multipart/") {
-        return Err(Failure::malformed("send the form urlencoded; multipart forms are not supported"));
+        return Err(Failure::malformed(
+            "send the form urlencoded; multipart forms are not supported",
+        ));
     }
     let form = std::str::from_utf8(&bytes).map_err(|_| Failure::malformed("the form is not UTF-8"))?;
     let form = Query::parse(form);
     if form.is_true("as_template") {
-        return Err(Failure::refused("storing a template without a cluster is not supported"));
+        return Err(Failure::refused(
+            "storing a template without a cluster is not supported",
+        ));
     }
-    let text = form.get("cluster").ok_or_else(|| Failure::malformed("the form has no field \"cluster\" with the template"))?;
+    let text = form
+        .get("cluster")
+        .ok_or_else(|| Failure::malformed("the form has no field \"cluster\" with the template"))?;
     let section = form.get("template").filter(|section| !section.is_empty());
     let parameters = parameters(form.get("parameters"))?;
     let (spec, warnings) = import::spec(text, &name, section, &parameters, &app)?;
@@ -61,7 +69,9 @@ pub async fn import(
 }
 
 fn parameters(text: Option<&str>) -> Result<Record, Failure> {
-    let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(Record::new()) };
+    let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
+        return Ok(Record::new());
+    };
     serde_json::from_str(text).map_err(|error| Failure::malformed(format!("parameters is no JSON object: {error}")))
 }
 
@@ -92,7 +102,10 @@ pub async fn remove(Caller(ctx): Caller, Path(name): Path<String>) -> Answer<Bod
     match found.phase {
         ClusterPhase::Idle | ClusterPhase::Terminated => {}
         ClusterPhase::Starting | ClusterPhase::Started | ClusterPhase::Terminating => {
-            return Err(Failure::refused(format!("cluster \"{}\" must be terminated before it can be removed", found.name)));
+            return Err(Failure::refused(format!(
+                "cluster \"{}\" must be terminated before it can be removed",
+                found.name
+            )));
         }
     }
     cluster::delete(&ctx, &Selector::Id(found.id)).await?;
@@ -112,7 +125,10 @@ pub async fn terminate_nodes(
     let query = Query::of(query);
     let filter = query.get("instance-filter").filter(|text| !text.trim().is_empty());
     let filter = selection::parse(filter.ok_or_else(|| Failure::refused("instance-filter is missing"))?)?;
-    let selected = nodes::Selector { filter: Some(selection::test(filter, &app)), ..nodes::Selector::default() };
+    let selected = nodes::Selector {
+        filter: Some(selection::test(filter, &app)),
+        ..nodes::Selector::default()
+    };
     nodes::manage(&ctx, &Selector::Name(name), Verb::Terminate, &selected, None).await?;
     Ok(Body(json!({})))
 }
@@ -123,7 +139,9 @@ pub async fn terminate_nodes(
 /// 404, 403.
 pub async fn retry(Caller(ctx): Caller, Path(name): Path<String>) -> Answer<Body<Json>> {
     let failed = nodes::Selector {
-        filter: Some(Box::new(|_, full| full.node.goal == Goal::Started && full.node.seen.phase == Phase::Failed)),
+        filter: Some(Box::new(|_, full| {
+            full.node.goal == Goal::Started && full.node.seen.phase == Phase::Failed
+        })),
         ..nodes::Selector::default()
     };
     nodes::manage(&ctx, &Selector::Name(name), Verb::Retry, &failed, None).await?;
@@ -136,7 +154,11 @@ pub async fn retry(Caller(ctx): Caller, Path(name): Path<String>) -> Answer<Body
 /// 503 when the database does not answer.
 pub async fn clusters(State(app): State<App>, Caller(ctx): Caller) -> Answer<Body<Vec<Json>>> {
     let mut shown = Vec::new();
-    for cluster in cluster::list(&ctx).await?.iter().filter(|cluster| cluster.aspects.elastic) {
+    for cluster in cluster::list(&ctx)
+        .await?
+        .iter()
+        .filter(|cluster| cluster.aspects.elastic)
+    {
         shown.push(shown_cluster(&app, &ctx, cluster).await?);
     }
     Ok(Body(shown))
@@ -154,18 +176,32 @@ pub async fn cluster(State(app): State<App>, Caller(ctx): Caller, Path(name): Pa
 async fn shown_cluster(app: &App, ctx: &Ctx, cluster: &Cluster) -> Answer<Json> {
     let status = cluster::status(ctx, &Selector::Id(cluster.id), true).await?;
     let mut records = Records::new(app);
-    let rows = status.nodes.iter().map(|full| records.record(&status, &full.node, full.overrides.as_deref()));
+    let rows = status
+        .nodes
+        .iter()
+        .map(|full| records.record(&status, &full.node, full.overrides.as_deref()));
     let rows: Vec<Json> = rows.map(Json::Object).collect();
     let words = states::of_cluster(&status.cluster);
     let arrays = status.pools.iter().filter(|row| row.pool.kind == PoolKind::Many);
     let arrays: Vec<Json> = arrays
         .map(|row| {
-            let own = || status.nodes.iter().filter(|full| full.node.pool == row.pool.id && full.node.active());
+            let own = || {
+                status
+                    .nodes
+                    .iter()
+                    .filter(|full| full.node.pool == row.pool.id && full.node.active())
+            };
             let cores: u64 = own().map(|full| u64::from(full.node.cores)).sum();
-            stated(json!({ "Template": row.pool.name, "Count": own().count(), "CoreCount": cores }), words)
+            stated(
+                json!({ "Template": row.pool.name, "Count": own().count(), "CoreCount": cores }),
+                words,
+            )
         })
         .collect();
-    Ok(stated(json!({ "ClusterName": status.cluster.name, "Nodes": rows, "NodeArrays": arrays }), words))
+    Ok(stated(
+        json!({ "ClusterName": status.cluster.name, "Nodes": rows, "NodeArrays": arrays }),
+        words,
+    ))
 }
 
 fn stated(mut record: Json, words: Option<(&str, &str)>) -> Json {
@@ -196,25 +232,43 @@ pub async fn node(
 ) -> Answer<Body<Vec<Json>>> {
     let rows = shown_nodes(&app, &ctx, &Query::of(query), Some(&name)).await?;
     if rows.is_empty() {
-        return Err(Failure::new(StatusCode::NOT_FOUND, format!("node \"{name}\" not found")));
+        return Err(Failure::new(
+            StatusCode::NOT_FOUND,
+            format!("node \"{name}\" not found"),
+        ));
     }
     Ok(Body(rows))
 }
 
 async fn shown_nodes(app: &App, ctx: &Ctx, query: &Query, name: Option<&str>) -> Answer<Vec<Json>> {
-    let filter = query.get("filter").filter(|text| !text.trim().is_empty()).map(selection::parse).transpose()?;
+    let filter = query
+        .get("filter")
+        .filter(|text| !text.trim().is_empty())
+        .map(selection::parse)
+        .transpose()?;
     let attributes: Vec<&str> = query.list("attrs").collect();
     let chosen = match query.get("cluster").filter(|name| !name.is_empty()) {
         Some(name) => vec![cluster::get(ctx, &Selector::Name(name.to_owned())).await?],
-        None => cluster::list(ctx).await?.into_iter().filter(|cluster| cluster.aspects.elastic).collect(),
+        None => cluster::list(ctx)
+            .await?
+            .into_iter()
+            .filter(|cluster| cluster.aspects.elastic)
+            .collect(),
     };
     let mut rows = Vec::new();
     for cluster in chosen {
         let status = cluster::status(ctx, &Selector::Id(cluster.id), true).await?;
         let mut records = Records::new(app);
-        for full in status.nodes.iter().filter(|full| name.is_none_or(|name| full.node.name == name)) {
+        for full in status
+            .nodes
+            .iter()
+            .filter(|full| name.is_none_or(|name| full.node.name == name))
+        {
             let mut record = records.record(&status, &full.node, full.overrides.as_deref());
-            if filter.as_ref().is_some_and(|filter| !expression::matches(filter, &record)) {
+            if filter
+                .as_ref()
+                .is_some_and(|filter| !expression::matches(filter, &record))
+            {
                 continue;
             }
             if !attributes.is_empty() {

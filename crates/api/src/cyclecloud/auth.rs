@@ -22,7 +22,11 @@ impl FromRequestParts<App> for Caller {
         let credential = match request::authorization(&parts.headers) {
             Some(basic @ Credential::Basic(..)) => basic,
             Some(Credential::Bearer(_) | Credential::Key(_)) | None => {
-                return Err(Error::new(Kind::Unauthenticated, "sign in with a user name and a password (HTTP Basic)").into());
+                return Err(Error::new(
+                    Kind::Unauthenticated,
+                    "sign in with a user name and a password (HTTP Basic)",
+                )
+                .into());
             }
         };
         let actor = request::actor(app, Some(credential)).await?;

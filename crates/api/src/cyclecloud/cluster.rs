@@ -83,8 +83,14 @@ pub fn render(app: &App, status: &Status, with_nodes: bool) -> Vec<u8> {
 
 fn nodearray(status: &Status, row: &PoolStatus, with_nodes: bool) -> Json {
     let pool = &row.pool;
-    let most = pool.max_count.unwrap_or(rules::MAX_COUNT_DEFAULT).min(status.cluster.max_count);
-    let most_cores = pool.max_cores.unwrap_or(rules::MAX_CORES_DEFAULT).min(status.cluster.max_cores);
+    let most = pool
+        .max_count
+        .unwrap_or(rules::MAX_COUNT_DEFAULT)
+        .min(status.cluster.max_count);
+    let most_cores = pool
+        .max_cores
+        .unwrap_or(rules::MAX_CORES_DEFAULT)
+        .min(status.cluster.max_cores);
     let buckets: Vec<Json> = row
         .buckets
         .iter()
@@ -92,7 +98,12 @@ fn nodearray(status: &Status, row: &PoolStatus, with_nodes: bool) -> Json {
             let mut shown = render_bucket(status, bucket);
             if with_nodes {
                 let active = |node: &&Node| node.active() && node.pool == pool.id && node.size == bucket.bucket.size;
-                let names = status.nodes.iter().map(|full| &full.node).filter(active).map(|node| node.name.as_str());
+                let names = status
+                    .nodes
+                    .iter()
+                    .map(|full| &full.node)
+                    .filter(active)
+                    .map(|node| node.name.as_str());
                 shown["activeNodes"] = names.collect();
             }
             shown
@@ -126,7 +137,14 @@ fn invalid_reason(closed: Option<Closed>) -> &'static str {
 }
 
 fn render_bucket(status: &Status, shown: &BucketStatus) -> Json {
-    let BucketStatus { bucket, size, limits, in_use, available, groups } = shown;
+    let BucketStatus {
+        bucket,
+        size,
+        limits,
+        in_use,
+        available,
+        groups,
+    } = shown;
     let closed = bucket.closed(status.cluster.goal == rules::Goal::Started);
     let cores = i64::from(limits.cores);
     let each = i64::from(limits.quota_cores).max(1);
@@ -195,6 +213,9 @@ mod tests {
 
     #[test]
     fn figures_are_never_negative_and_fit_in_31_bits() {
-        assert_eq!((figure(-3i64), figure(u64::MAX), figure(7u32)), (0, i64::from(i32::MAX), 7));
+        assert_eq!(
+            (figure(-3i64), figure(u64::MAX), figure(7u32)),
+            (0, i64::from(i32::MAX), 7)
+        );
     }
 }

@@ -31,8 +31,16 @@ impl Failure {
     /// A failure with a status of its own; `detail` may have several lines, of which the first becomes the message.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        let first = detail.lines().find(|line| !line.trim().is_empty()).unwrap_or("request failed");
-        Self { status, message: first.to_owned(), detail, retry_after: None }
+        let first = detail
+            .lines()
+            .find(|line| !line.trim().is_empty())
+            .unwrap_or("request failed");
+        Self {
+            status,
+            message: first.to_owned(),
+            detail,
+            retry_after: None,
+        }
     }
 
     /// 400: the request can not be read.
@@ -86,7 +94,9 @@ impl IntoResponse for Failure {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, realm);
         }
         if let Some(wait) = self.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
         }
         response
     }
@@ -94,7 +104,10 @@ impl IntoResponse for Failure {
 
 /// 405 for a known path with a wrong verb.
 pub async fn wrong_method() -> Failure {
-    Failure::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not answer to this HTTP method")
+    Failure::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "this path does not answer to this HTTP method",
+    )
 }
 
 #[cfg(test)]
@@ -110,7 +123,10 @@ mod tests {
     #[test]
     fn the_message_is_one_line_and_the_detail_has_all_of_them() {
         let failure = Failure::from(Error::invalid("template", "line 2: a\nline 4: b"));
-        assert_eq!((failure.message.as_str(), failure.detail.as_str()), ("line 2: a", "line 2: a\nline 4: b"));
+        assert_eq!(
+            (failure.message.as_str(), failure.detail.as_str()),
+            ("line 2: a", "line 2: a\nline 4: b")
+        );
     }
 
     #[test]
@@ -121,6 +137,10 @@ mod tests {
     #[test]
     fn a_refused_sign_in_names_the_scheme() {
         let response = Failure::from(Error::new(Kind::Unauthenticated, "who?")).into_response();
-        assert!(response.headers()[header::WWW_AUTHENTICATE].to_str().is_ok_and(|text| text.starts_with("Basic ")));
+        assert!(
+            response.headers()[header::WWW_AUTHENTICATE]
+                .to_str()
+                .is_ok_and(|text| text.starts_with("Basic "))
+        );
     }
 }

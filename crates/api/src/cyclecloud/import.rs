@@ -95,13 +95,17 @@ impl Attributes<'_> {
         if let Json::Bool(flag) = value {
             return Some(u32::from(*flag));
         }
-        let number = value.as_u64().or_else(|| value.as_str().and_then(|text| text.trim().parse().ok()))?;
+        let number = value
+            .as_u64()
+            .or_else(|| value.as_str().and_then(|text| text.trim().parse().ok()))?;
         u32::try_from(number).ok()
     }
 
     fn number(&self, name: &str) -> Option<f64> {
         let value = self.value(name)?;
-        value.as_f64().or_else(|| value.as_str().and_then(|text| text.trim().parse().ok()))
+        value
+            .as_f64()
+            .or_else(|| value.as_str().and_then(|text| text.trim().parse().ok()))
     }
 
     fn span(&self, name: &str) -> Option<Duration> {
@@ -119,7 +123,12 @@ fn span(text: &str) -> Option<Duration> {
         'd' => (&text[..text.len() - 1], 86_400),
         _ => (text, 1),
     };
-    digits.trim().parse::<u64>().ok()?.checked_mul(unit).map(Duration::from_secs)
+    digits
+        .trim()
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(unit)
+        .map(Duration::from_secs)
 }
 
 /// The value of an attribute, which is put in when it is missing.
@@ -133,17 +142,33 @@ fn settled(attributes: &mut Record, name: &str, default: &str) -> String {
 }
 
 fn pool(node: NodeTemplate, region: &str) -> PoolSpec {
-    let NodeTemplate { name, kind, machine_types, machine_type_line, mut attributes, scripts, .. } = node;
+    let NodeTemplate {
+        name,
+        kind,
+        machine_types,
+        machine_type_line,
+        mut attributes,
+        scripts,
+        ..
+    } = node;
     let account = settled(&mut attributes, "Credentials", ACCOUNT_DEFAULT);
     let region = settled(&mut attributes, "Region", region);
     settled(&mut attributes, "SubnetId", SUBNET_DEFAULT);
     let read = Attributes(&attributes);
-    let azure = read.value("Azure").and_then(Json::as_object).cloned().unwrap_or_default();
+    let azure = read
+        .value("Azure")
+        .and_then(Json::as_object)
+        .cloned()
+        .unwrap_or_default();
     let throttle = match read.flag("ThrottleCapacity") {
         Some(false) => Duration::ZERO,
         Some(true) | None => read.span("ThrottleCapacityTime").unwrap_or(THROTTLE_DEFAULT),
     };
-    let script = |(name, body)| Script { name, body, timeout: SCRIPT_TIMEOUT_DEFAULT };
+    let script = |(name, body)| Script {
+        name,
+        body,
+        timeout: SCRIPT_TIMEOUT_DEFAULT,
+    };
     let pool = Pool {
         id: PoolId(Uuid::nil()),
         cluster: ClusterId(Uuid::nil()),
@@ -164,7 +189,9 @@ fn pool(node: NodeTemplate, region: &str) -> PoolSpec {
         interruptible: read.flag("Interruptible").unwrap_or(false),
         max_price: read.number("MaxPrice").filter(|price| *price >= 0.0),
         placement_group: read.text("PlacementGroupId"),
-        group_size_max: Attributes(&azure).count("MaxScalesetSize").unwrap_or(GROUP_SIZE_DEFAULT),
+        group_size_max: Attributes(&azure)
+            .count("MaxScalesetSize")
+            .unwrap_or(GROUP_SIZE_DEFAULT),
         initial_count: read.count("InitialCount").unwrap_or(0),
         initial_cores: read.count("InitialCoreCount").unwrap_or(0),
         keep_alive: read.flag("KeepAlive").unwrap_or(false),
@@ -178,7 +205,11 @@ fn pool(node: NodeTemplate, region: &str) -> PoolSpec {
         scripts: scripts.into_iter().map(script).collect(),
         removed: false,
     };
-    PoolSpec { pool, attributes: Json::Object(attributes).to_string(), size_line: machine_type_line }
+    PoolSpec {
+        pool,
+        attributes: Json::Object(attributes).to_string(),
+        size_line: machine_type_line,
+    }
 }
 
 #[cfg(test)]

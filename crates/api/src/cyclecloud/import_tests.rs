@@ -54,7 +54,9 @@ MaxCoreCount = 1000
 ";
 
 fn demo() -> Spec {
-    spec_in(DEMO, "demo", None, &Record::new(), "here").map(|(spec, _)| spec).unwrap_or_else(|error| panic!("{error}"))
+    spec_in(DEMO, "demo", None, &Record::new(), "here")
+        .map(|(spec, _)| spec)
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn attributes(spec: &PoolSpec) -> Json {
@@ -68,7 +70,9 @@ fn pools_come_in_declared_order_with_their_limits() {
     let names: Vec<&str> = spec.pools.iter().map(|row| row.pool.name.as_str()).collect();
     assert_eq!(names, ["scheduler", "htc", "hpc", "spot", "login"]);
     assert_eq!(spec.pools[0].pool.kind, PoolKind::Single);
-    let [_, htc, hpc, spot, login] = spec.pools.as_slice() else { panic!("five pools") };
+    let [_, htc, hpc, spot, login] = spec.pools.as_slice() else {
+        panic!("five pools")
+    };
     assert_eq!(htc.pool.sizes, ["Standard_F4s_v2", "Standard_F16s_v2"]);
     assert_eq!(htc.pool.max_cores, Some(200));
     assert_eq!((hpc.pool.group_size_max, hpc.pool.max_count), (5, Some(8)));
@@ -77,7 +81,11 @@ fn pools_come_in_declared_order_with_their_limits() {
     assert_eq!((spot.pool.max_cores, spot.pool.max_price), (None, None));
     assert_eq!(spot.pool.start_timeout, Duration::from_secs(600));
     assert_eq!(login.pool.initial_count, 1);
-    assert!(spec.pools.iter().all(|row| row.pool.account == "cloud" && row.pool.region == "westus2"));
+    assert!(
+        spec.pools
+            .iter()
+            .all(|row| row.pool.account == "cloud" && row.pool.region == "westus2")
+    );
 }
 
 #[test]
@@ -90,7 +98,9 @@ fn types_survive_in_the_attributes() {
 #[test]
 fn given_parameters_win_over_declared_defaults() {
     let given = Record::from_iter([("maxhtccores".to_owned(), json!(64))]);
-    let spec = spec_in(DEMO, "demo", None, &given, "here").map(|(spec, _)| spec).unwrap_or_else(|error| panic!("{error}"));
+    let spec = spec_in(DEMO, "demo", None, &given, "here")
+        .map(|(spec, _)| spec)
+        .unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(spec.pools[1].pool.max_cores, Some(64));
 }
 
@@ -101,14 +111,19 @@ fn what_is_not_declared_gets_the_server_s_defaults_in_pool_and_attributes() {
     let row = &spec.pools[0];
     assert_eq!((row.pool.account.as_str(), row.pool.region.as_str()), ("local", "here"));
     let shown = attributes(row);
-    assert_eq!((&shown["Region"], &shown["SubnetId"], &shown["Credentials"]), (&json!("here"), &json!("default"), &json!("local")));
+    assert_eq!(
+        (&shown["Region"], &shown["SubnetId"], &shown["Credentials"]),
+        (&json!("here"), &json!("default"), &json!("local"))
+    );
     assert_eq!(row.size_line, 3);
 }
 
 #[test]
 fn problems_name_their_lines() {
     let text = "[cluster c]\n[[nodearray a]]\nMaxCount = 3\n";
-    let error = spec_in(text, "c", None, &Record::new(), "here").map(|_| ()).unwrap_err();
+    let error = spec_in(text, "c", None, &Record::new(), "here")
+        .map(|_| ())
+        .unwrap_err();
     assert!(error.message.contains("line 2"), "{}", error.message);
 }
 

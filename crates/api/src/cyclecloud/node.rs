@@ -42,13 +42,19 @@ pub async fn list(
             return Ok(answer(body(&app, &status, None)));
         }
         (Some(_), Some(_)) => {
-            return Err(Failure::malformed("invalid specification: give operation or request_id, not both"));
+            return Err(Failure::malformed(
+                "invalid specification: give operation or request_id, not both",
+            ));
         }
         (None, Some("")) => return Err(Failure::malformed("request_id is empty")),
-        (None, Some(key)) => {
-            (Some(operation::Selector::Key(key.to_owned())), format!("No operation found for request id {key}"))
-        }
-        (Some(id), None) => (id.parse().ok().map(operation::Selector::Id), format!("No operation found with id {id}")),
+        (None, Some(key)) => (
+            Some(operation::Selector::Key(key.to_owned())),
+            format!("No operation found for request id {key}"),
+        ),
+        (Some(id), None) => (
+            id.parse().ok().map(operation::Selector::Id),
+            format!("No operation found with id {id}"),
+        ),
     };
     let missing = || Failure::new(StatusCode::NOT_FOUND, missing.clone());
     let Some(chosen) = chosen else {
@@ -133,7 +139,10 @@ pub async fn scale(
 fn totals(query: &Query) -> Result<(Option<u32>, Option<u32>), Failure> {
     let read = |name: &str| {
         let wrong = |_| Failure::refused(format!("{name} must be an integer, 0 or more"));
-        query.get(name).map(|text| text.parse::<u32>().map_err(wrong)).transpose()
+        query
+            .get(name)
+            .map(|text| text.parse::<u32>().map_err(wrong))
+            .transpose()
     };
     match (read("totalNodeCount")?, read("totalCoreCount")?) {
         (None, None) | (Some(_), Some(_)) => Err(Failure::refused("give either totalNodeCount or totalCoreCount")),
@@ -150,7 +159,9 @@ fn verb(word: &str) -> Option<Result<Verb, Failure>> {
         "terminate" => Verb::Terminate,
         "remove" => Verb::Remove,
         "restart" | "reimage" => {
-            return Some(Err(Failure::refused(format!("{word} is not supported; terminate the node and create it again"))));
+            return Some(Err(Failure::refused(format!(
+                "{word} is not supported; terminate the node and create it again"
+            ))));
         }
         _ => return None,
     }))
@@ -167,7 +178,12 @@ pub async fn manage(
     headers: HeaderMap,
     bytes: Bytes,
 ) -> Answer {
-    let unknown = || Failure::new(StatusCode::NOT_FOUND, format!("there is nothing called nodes/{word} here"));
+    let unknown = || {
+        Failure::new(
+            StatusCode::NOT_FOUND,
+            format!("there is nothing called nodes/{word} here"),
+        )
+    };
     let verb = verb(&word).ok_or_else(unknown)?;
     let which = Selector::Name(name);
     cluster::get(&ctx, &which).await?;
@@ -197,7 +213,13 @@ mod tests {
         let read = |text: &str| totals(&Query::parse(text)).ok();
         assert_eq!(read("totalNodeCount=3"), Some((Some(3), None)));
         assert_eq!(read("totalCoreCount=40"), Some((None, Some(40))));
-        for bad in ["", "totalNodeCount=1&totalCoreCount=1", "totalNodeCount=-1", "totalNodeCount=1.5", "totalCoreCount=x"] {
+        for bad in [
+            "",
+            "totalNodeCount=1&totalCoreCount=1",
+            "totalNodeCount=-1",
+            "totalNodeCount=1.5",
+            "totalCoreCount=x",
+        ] {
             assert_eq!(read(bad), None, "{bad}");
         }
     }

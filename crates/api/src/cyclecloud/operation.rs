@@ -38,7 +38,11 @@ pub async fn list(Caller(ctx): Caller, RawQuery(query): RawQuery) -> Answer<Body
         }
         None => {
             let newest_first = operation::list(&ctx, None, i64::MAX, LISTED_MAX).await?;
-            newest_first.into_iter().rev().map(|(shown, _)| shown.operation).collect()
+            newest_first
+                .into_iter()
+                .rev()
+                .map(|(shown, _)| shown.operation)
+                .collect()
         }
     };
     Ok(Body(shown.iter().map(render).collect()))
@@ -51,6 +55,8 @@ pub async fn list(Caller(ctx): Caller, RawQuery(query): RawQuery) -> Answer<Body
 pub async fn get(Caller(ctx): Caller, Path(id): Path<String>) -> Answer<Body<Json>> {
     let missing = || Failure::new(StatusCode::NOT_FOUND, format!("No operation found with id {id}"));
     let parsed = id.parse().map_err(|_| missing())?;
-    let found = operation::find(&ctx, &Selector::Id(parsed)).await?.ok_or_else(missing)?;
+    let found = operation::find(&ctx, &Selector::Id(parsed))
+        .await?
+        .ok_or_else(missing)?;
     Ok(Body(render(&found.operation)))
 }

@@ -20,13 +20,19 @@ impl Query {
     /// The last value called `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .rev()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// All values called `name`, each split at commas.
     pub fn list<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let all = self.0.iter().filter(move |(key, _)| key == name);
-        all.flat_map(|(_, value)| value.split(',')).map(str::trim).filter(|item| !item.is_empty())
+        all.flat_map(|(_, value)| value.split(','))
+            .map(str::trim)
+            .filter(|item| !item.is_empty())
     }
 
     /// `true` in any case; anything else is false.
@@ -49,6 +55,9 @@ mod tests {
 
     #[test]
     fn lists_come_in_commas_and_in_repetitions() {
-        assert_eq!(Query::parse("attrs=A,B&attrs=C").list("attrs").collect::<Vec<_>>(), ["A", "B", "C"]);
+        assert_eq!(
+            Query::parse("attrs=A,B&attrs=C").list("attrs").collect::<Vec<_>>(),
+            ["A", "B", "C"]
+        );
     }
 }

@@ -25,15 +25,45 @@ const ARRAY_ONLY: [&str; 4] = ["MaxCount", "MaxCoreCount", "InitialCount", "Init
 
 /// Attributes that every node has for itself, so that declared ones would be shown twice.
 const OWN: [&str; 22] = [
-    "Name", "NodeId", "ClusterName", "Template", "MachineType", "Status", "TargetState", "State", "Hostname", "PrivateIp",
-    "PlacementGroupId", "InstanceId", "Instance", "KeepAlive", "Interruptible", "Fixed", "ShutdownPolicy", "CoreCount",
-    "StatusMessage", "PhaseFailed", "CreateTime", "StartTime",
+    "Name",
+    "NodeId",
+    "ClusterName",
+    "Template",
+    "MachineType",
+    "Status",
+    "TargetState",
+    "State",
+    "Hostname",
+    "PrivateIp",
+    "PlacementGroupId",
+    "InstanceId",
+    "Instance",
+    "KeepAlive",
+    "Interruptible",
+    "Fixed",
+    "ShutdownPolicy",
+    "CoreCount",
+    "StatusMessage",
+    "PhaseFailed",
+    "CreateTime",
+    "StartTime",
 ];
 
 /// Attributes of a create request that are ignored.
 const IGNORED: [&str; 13] = [
-    "Name", "NodeId", "ClusterName", "Template", "State", "TargetState", "Status", "MachineType", "PlacementGroupId",
-    "Hostname", "PrivateIp", "InstanceId", "Instance",
+    "Name",
+    "NodeId",
+    "ClusterName",
+    "Template",
+    "State",
+    "TargetState",
+    "Status",
+    "MachineType",
+    "PlacementGroupId",
+    "Hostname",
+    "PrivateIp",
+    "InstanceId",
+    "Instance",
 ];
 
 fn is_one_of(name: &str, names: &[&str]) -> bool {
@@ -125,7 +155,10 @@ impl Records {
     /// For the nodes of one view.
     #[must_use]
     pub fn new(core: &App) -> Self {
-        Self { core: App::clone(core), bases: HashMap::new() }
+        Self {
+            core: App::clone(core),
+            bases: HashMap::new(),
+        }
     }
 
     fn base(&mut self, status: &Status, node: &Node) -> &Base {
@@ -192,7 +225,11 @@ fn base(core: &Core, status: &Status, node: &Node) -> Base {
             shared.insert(name, value);
         }
     }
-    let pool = status.pools.iter().map(|row| &row.pool).find(|pool| pool.id == node.pool);
+    let pool = status
+        .pools
+        .iter()
+        .map(|row| &row.pool)
+        .find(|pool| pool.id == node.pool);
     if slot(&mut shared, "Region").is_none() {
         shared.insert("Region".into(), json!(pool.map_or("", |pool| pool.region.as_str())));
     }
@@ -283,7 +320,11 @@ fn own(node: &Node, template: &str, tell: &mut dyn FnMut(&'static str, Own<'_>))
     if let Some(group) = &node.placement_group {
         tell("PlacementGroupId", Own::Text(group));
     }
-    for (name, flag) in [("KeepAlive", node.keep_alive), ("Interruptible", node.spot), ("Fixed", node.fixed)] {
+    for (name, flag) in [
+        ("KeepAlive", node.keep_alive),
+        ("Interruptible", node.spot),
+        ("Fixed", node.fixed),
+    ] {
         if flag {
             tell(name, Own::Flag(true));
         }
@@ -321,14 +362,23 @@ mod tests {
     #[test]
     fn merging_ignores_case_keeps_spelling_and_goes_deep() {
         let mut base = record(json!({"Tags": {"Job": "1", "b": "2"}, "KeepAlive": false}));
-        merge(&mut base, &record(json!({"tags": {"job": "4711", "new": "x"}, "KEEPALIVE": true})));
-        assert_eq!(Json::Object(base), json!({"Tags": {"Job": "4711", "b": "2", "new": "x"}, "KeepAlive": true}));
+        merge(
+            &mut base,
+            &record(json!({"tags": {"job": "4711", "new": "x"}, "KEEPALIVE": true})),
+        );
+        assert_eq!(
+            Json::Object(base),
+            json!({"Tags": {"Job": "4711", "b": "2", "new": "x"}, "KeepAlive": true})
+        );
     }
 
     #[test]
     fn null_removes_and_never_stays() {
         let mut base = record(json!({"A": 1, "Configuration": {"x": {"y": 1}}}));
-        merge(&mut base, &record(json!({"a": null, "b": null, "Configuration": {"x": {"y": null}, "z": {"n": null}}})));
+        merge(
+            &mut base,
+            &record(json!({"a": null, "b": null, "Configuration": {"x": {"y": null}, "z": {"n": null}}})),
+        );
         assert_eq!(Json::Object(base), json!({"Configuration": {"x": {}, "z": {}}}));
     }
 

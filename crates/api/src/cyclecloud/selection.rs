@@ -39,28 +39,47 @@ fn member<'a>(record: &'a Record, name: &str) -> Option<&'a Json> {
 /// 409.
 pub fn text(record: &Record, name: &str) -> Result<Option<String>, Failure> {
     member(record, name)
-        .map(|value| value.as_str().map(str::to_owned).ok_or_else(|| Failure::refused(format!("{name} must be a string"))))
+        .map(|value| {
+            value
+                .as_str()
+                .map(str::to_owned)
+                .ok_or_else(|| Failure::refused(format!("{name} must be a string")))
+        })
         .transpose()
 }
 
 fn integer(record: &Record, name: &str) -> Result<Option<u32>, Failure> {
     let wrong = || Failure::refused(format!("{name} must be an integer, 0 or more"));
     member(record, name)
-        .map(|value| value.as_u64().and_then(|number| u32::try_from(number).ok()).ok_or_else(wrong))
+        .map(|value| {
+            value
+                .as_u64()
+                .and_then(|number| u32::try_from(number).ok())
+                .ok_or_else(wrong)
+        })
         .transpose()
 }
 
 fn object<'a>(record: &'a Record, name: &str) -> Result<Option<&'a Record>, Failure> {
     member(record, name)
-        .map(|value| value.as_object().ok_or_else(|| Failure::refused(format!("{name} must be an object"))))
+        .map(|value| {
+            value
+                .as_object()
+                .ok_or_else(|| Failure::refused(format!("{name} must be an object")))
+        })
         .transpose()
 }
 
 fn texts(record: &Record, name: &str) -> Result<Vec<String>, Failure> {
     let wrong = || Failure::refused(format!("{name} must be an array of strings"));
-    let Some(value) = member(record, name) else { return Ok(Vec::new()) };
+    let Some(value) = member(record, name) else {
+        return Ok(Vec::new());
+    };
     let items = value.as_array().ok_or_else(wrong)?;
-    items.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(wrong)).collect()
+    items
+        .iter()
+        .map(|item| item.as_str().map(str::to_owned).ok_or_else(wrong))
+        .collect()
 }
 
 /// The sets of a create request.
@@ -68,12 +87,16 @@ fn texts(record: &Record, name: &str) -> Result<Vec<String>, Failure> {
 /// # Errors
 /// 409 for the first thing that breaks a rule of form.
 pub fn sets(request: &Record) -> Result<Vec<Set>, Failure> {
-    let sets = member(request, "sets").and_then(Json::as_array).filter(|sets| !sets.is_empty());
+    let sets = member(request, "sets")
+        .and_then(Json::as_array)
+        .filter(|sets| !sets.is_empty());
     let sets = sets.ok_or_else(|| Failure::refused("sets must be an array with at least one set"))?;
     sets.iter()
         .enumerate()
         .map(|(index, value)| {
-            let record = value.as_object().ok_or_else(|| Failure::refused(format!("sets[{index}] must be an object")))?;
+            let record = value
+                .as_object()
+                .ok_or_else(|| Failure::refused(format!("sets[{index}] must be an object")))?;
             set(record).map_err(|failure| Failure::refused(format!("sets[{index}]: {}", failure.detail)))
         })
         .collect()
@@ -83,7 +106,10 @@ fn set(record: &Record) -> Result<Set, Failure> {
     let pool = text(record, "nodearray")?.ok_or_else(|| Failure::refused("nodearray is missing"))?;
     let count = integer(record, "count")?.filter(|count| *count > 0);
     let count = count.ok_or_else(|| Failure::refused("count must be an integer, 1 or more"))?;
-    let size = object(record, "definition")?.map(|definition| text(definition, "machineType")).transpose()?.flatten();
+    let size = object(record, "definition")?
+        .map(|definition| text(definition, "machineType"))
+        .transpose()?
+        .flatten();
     let placement_group = text(record, "placementGroupId")?;
     let attributes = object(record, "nodeAttributes")?;
     Ok(Set {
@@ -140,7 +166,9 @@ pub fn selector(request: &Record, app: &App) -> Result<Selector<'static>, Failur
         ids: texts(request, "ids")?,
         hostnames: texts(request, "hostnames")?,
         addresses: texts(request, "ip_addresses")?,
-        filter: filter.map(|text| parse(&text).map(|expression| test(expression, app))).transpose()?,
+        filter: filter
+            .map(|text| parse(&text).map(|expression| test(expression, app)))
+            .transpose()?,
     })
 }
 
@@ -158,7 +186,10 @@ pub fn test(expression: Expression, app: &App) -> Filter<'static> {
     let records = Mutex::new(Records::new(app));
     Box::new(move |status, full| {
         let mut records = records.lock().unwrap_or_else(PoisonError::into_inner);
-        expression::matches(&expression, &records.record(status, &full.node, full.overrides.as_deref()))
+        expression::matches(
+            &expression,
+            &records.record(status, &full.node, full.overrides.as_deref()),
+        )
     })
 }
 
@@ -200,9 +231,13 @@ mod tests {
 
     #[test]
     fn attributes_that_rules_depend_on_are_read_whatever_their_case() {
-        let attributes = json!({"keepalive": true, "FIXED": "True", "StartAutomatically": false, "shutdownPolicy": "DEALLOCATE"});
+        let attributes =
+            json!({"keepalive": true, "FIXED": "True", "StartAutomatically": false, "shutdownPolicy": "DEALLOCATE"});
         let read = differences(attributes.as_object().unwrap_or(&Record::new()));
-        assert_eq!((read.keep_alive, read.fixed, read.start_automatically), (Some(true), Some(true), Some(false)));
+        assert_eq!(
+            (read.keep_alive, read.fixed, read.start_automatically),
+            (Some(true), Some(true), Some(false))
+        );
         assert_eq!(read.shutdown_policy, Some(ShutdownPolicy::Deallocate));
         assert_eq!(read.interruptible, None);
     }

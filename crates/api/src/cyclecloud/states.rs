@@ -19,12 +19,23 @@ pub struct Words {
 }
 
 const fn words(state: &'static str, target: &'static str, status: &'static str) -> Words {
-    Words { state: Some(state), target, status, rests: false }
+    Words {
+        state: Some(state),
+        target,
+        status,
+        rests: false,
+    }
 }
 
-const OFF: Words = Words { rests: true, ..words("Terminated", "Terminated", "Off") };
+const OFF: Words = Words {
+    rests: true,
+    ..words("Terminated", "Terminated", "Off")
+};
 const NEVER_STARTED: Words = Words { state: None, ..OFF };
-const DEALLOCATED: Words = Words { rests: true, ..words("Deallocated", "Deallocated", "Deallocated") };
+const DEALLOCATED: Words = Words {
+    rests: true,
+    ..words("Deallocated", "Deallocated", "Deallocated")
+};
 const TERMINATING: Words = words("Terminating", "Terminated", "Terminating");
 const DEALLOCATING: Words = words("Deallocating", "Deallocated", "Deallocating");
 const ACQUIRING: Words = words("Starting", "Started", "Acquiring");
@@ -131,9 +142,15 @@ mod tests {
     #[test]
     fn the_way_up_shows_acquiring_preparing_ready() {
         assert_eq!(row(Goal::Started, Phase::Off), ("Starting", "Started", "Acquiring"));
-        assert_eq!(row(Goal::Started, Phase::Reserved), ("Starting", "Started", "Acquiring"));
+        assert_eq!(
+            row(Goal::Started, Phase::Reserved),
+            ("Starting", "Started", "Acquiring")
+        );
         assert_eq!(row(Goal::Started, Phase::Booting), ("Starting", "Started", "Preparing"));
-        assert_eq!(row(Goal::Started, Phase::Initializing), ("Starting", "Started", "Preparing"));
+        assert_eq!(
+            row(Goal::Started, Phase::Initializing),
+            ("Starting", "Started", "Preparing")
+        );
         assert_eq!(row(Goal::Started, Phase::Running), ("Started", "Started", "Ready"));
         assert_eq!(row(Goal::Started, Phase::Failed), ("Error", "Started", "Failed"));
     }

@@ -36,8 +36,19 @@ pub async fn list(Caller(ctx): Caller, Query(paging): Query<Paging>) -> Response
     answer(&ctx, async {
         let limit = super::input::limit(paging.limit)?;
         let skip = usize::try_from(super::input::cursor(paging.cursor.as_deref(), 0)?).unwrap_or(0);
-        let rows: Vec<_> = cluster::list(&ctx).await?.into_iter().enumerate().skip(skip).take(limit as usize + 1).collect();
-        let page = render::page(rows, limit, |(index, _)| i64::try_from(index + 1).unwrap_or(i64::MAX), |(_, one)| one);
+        let rows: Vec<_> = cluster::list(&ctx)
+            .await?
+            .into_iter()
+            .enumerate()
+            .skip(skip)
+            .take(limit as usize + 1)
+            .collect();
+        let page = render::page(
+            rows,
+            limit,
+            |(index, _)| i64::try_from(index + 1).unwrap_or(i64::MAX),
+            |(_, one)| one,
+        );
         let mut items = Vec::with_capacity(page.items.len());
         for cluster in &page.items {
             items.push(shown(&ctx, cluster).await?);
@@ -82,14 +93,23 @@ pub async fn import(
             return Err(Error::new(Kind::Unsupported, "this server reads no templates"));
         };
         let parameters = body.parameters.unwrap_or_default();
-        let (spec, warnings) = read(&ctx.core, &body.name, &body.template, body.section.as_deref(), &parameters)?;
+        let (spec, warnings) = read(
+            &ctx.core,
+            &body.name,
+            &body.template,
+            body.section.as_deref(),
+            &parameters,
+        )?;
         let mut cluster = cluster::import(&ctx, spec, body.force).await?;
         if body.start {
             let which = Selector::Id(cluster.id);
             cluster::start(&ctx, &which).await?;
             cluster = cluster::get(&ctx, &which).await?;
         }
-        Ok(Json(wire::ClusterImported { cluster: shown(&ctx, &cluster).await?, warnings }))
+        Ok(Json(wire::ClusterImported {
+            cluster: shown(&ctx, &cluster).await?,
+            warnings,
+        }))
     })
     .await
 }

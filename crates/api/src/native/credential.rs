@@ -28,8 +28,14 @@ pub async fn list(Caller(ctx): Caller) -> Response {
 }
 
 async fn names(ctx: &Ctx) -> Result<Names> {
-    let folders = cluster::folders(ctx).await?.into_iter().map(|folder| (folder.id.to_string(), folder.name));
-    let clusters = cluster::list(ctx).await?.into_iter().map(|cluster| (cluster.id.to_string(), cluster.name));
+    let folders = cluster::folders(ctx)
+        .await?
+        .into_iter()
+        .map(|folder| (folder.id.to_string(), folder.name));
+    let clusters = cluster::list(ctx)
+        .await?
+        .into_iter()
+        .map(|cluster| (cluster.id.to_string(), cluster.name));
     Ok(folders.chain(clusters).collect())
 }
 
@@ -42,7 +48,10 @@ fn credential(shown: identity::Shown, names: &Names) -> wire::Credential {
         roles: shown
             .grants
             .into_iter()
-            .map(|(role, scope)| wire::RoleAt { role, scope: written(&scope, names) })
+            .map(|(role, scope)| wire::RoleAt {
+                role,
+                scope: written(&scope, names),
+            })
             .collect(),
         created_at: render::time(identity.created_at),
         expires_at: identity.expires_at.map(render::time),
@@ -67,7 +76,10 @@ fn written(scope: &Scope, names: &Names) -> String {
 pub async fn create(Caller(ctx): Caller, Body(body): Body<wire::CredentialCreate>) -> Response {
     answer(&ctx, async {
         let kind = IdentityKind::parse(&body.kind).ok_or_else(|| {
-            let message = format!("there is no kind \"{}\"; kinds are: user, application, api-key", body.kind);
+            let message = format!(
+                "there is no kind \"{}\"; kinds are: user, application, api-key",
+                body.kind
+            );
             Error::invalid("kind", message)
         })?;
         let wanted = identity::Wanted {

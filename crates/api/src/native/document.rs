@@ -57,9 +57,15 @@ impl Modify for Common {
         }
         spell_out_verbs(&mut api.paths);
         for (path, item) in &mut api.paths.paths {
-            let segments: Vec<_> = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).collect();
+            let segments: Vec<_> = path
+                .split('/')
+                .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+                .collect();
             for operation in [&mut item.get, &mut item.post, &mut item.delete].into_iter().flatten() {
-                let open = operation.tags.as_ref().is_some_and(|tags| tags.iter().any(|tag| tag == "health"));
+                let open = operation
+                    .tags
+                    .as_ref()
+                    .is_some_and(|tags| tags.iter().any(|tag| tag == "health"));
                 complete(operation, &segments, open);
             }
         }
@@ -68,7 +74,9 @@ impl Modify for Common {
 
 /// Two paths must not differ in the name of a segment only, so the verbs on nodes stand one by one.
 fn spell_out_verbs(paths: &mut openapi::Paths) {
-    let Some(item) = paths.paths.remove(&format!("{NODES}/{{verb}}")) else { return };
+    let Some(item) = paths.paths.remove(&format!("{NODES}/{{verb}}")) else {
+        return;
+    };
     for verb in node::VERBS {
         let mut item = item.clone();
         if let Some(operation) = item.post.as_mut() {
@@ -88,17 +96,30 @@ fn complete(operation: &mut Operation, segments: &[&str], open: bool) {
     parameters.splice(0..0, segments.iter().map(|name| segment(name).into()));
     if !open {
         let none: [String; 0] = [];
-        operation.security =
-            Some(["basic", "bearer"].map(|scheme| SecurityRequirement::new(scheme, none.clone())).into());
+        operation.security = Some(
+            ["basic", "bearer"]
+                .map(|scheme| SecurityRequirement::new(scheme, none.clone()))
+                .into(),
+        );
     }
     let problem = Content::new(Some(Ref::from_schema_name("Problem")));
-    let refused = ResponseBuilder::new().description("Refused").content("application/json", problem).build();
-    operation.responses.responses.insert("default".to_owned(), refused.into());
+    let refused = ResponseBuilder::new()
+        .description("Refused")
+        .content("application/json", problem)
+        .build();
+    operation
+        .responses
+        .responses
+        .insert("default".to_owned(), refused.into());
 }
 
 fn segment(name: &str) -> Parameter {
     let text = ObjectBuilder::new().schema_type(Type::String).build();
-    ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path).schema(Some(text)).build()
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Path)
+        .schema(Some(text))
+        .build()
 }
 
 #[cfg(test)]

@@ -23,7 +23,11 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal of a request whose context could not be made yet.
     pub fn new(app: &App, headers: &HeaderMap, error: Error) -> Self {
-        Self { error, request_id: request::id(app, headers), status: None }
+        Self {
+            error,
+            request_id: request::id(app, headers),
+            status: None,
+        }
     }
 
     /// The same under a status that no kind of error has.
@@ -38,7 +42,12 @@ impl Refusal {
 pub async fn answer<T: IntoResponse>(ctx: &Ctx, work: impl Future<Output = Result<T>>) -> Response {
     match work.await {
         Ok(body) => with_id(body.into_response(), &ctx.request_id),
-        Err(error) => Refusal { error, request_id: ctx.request_id.clone(), status: None }.into_response(),
+        Err(error) => Refusal {
+            error,
+            request_id: ctx.request_id.clone(),
+            status: None,
+        }
+        .into_response(),
     }
 }
 
@@ -67,10 +76,19 @@ pub fn status(kind: &Kind) -> StatusCode {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let Self { error, request_id, status: given } = self;
+        let Self {
+            error,
+            request_id,
+            status: given,
+        } = self;
         if !error.context.is_empty() {
             let context = error.context.join(": ");
-            tracing::warn!(request.id = request_id, code = error.kind.code(), context, "call failed");
+            tracing::warn!(
+                request.id = request_id,
+                code = error.kind.code(),
+                context,
+                "call failed"
+            );
         }
         let retry_after_s = match &error.kind {
             Kind::Unavailable { retry_after } => Some(retry_after.as_secs().max(1)),
@@ -90,7 +108,9 @@ impl IntoResponse for Refusal {
         let code = given.unwrap_or_else(|| status(&error.kind));
         let mut response = (code, Json(problem)).into_response();
         if let Some(seconds) = retry_after_s {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if code == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Basic realm=\"Reeve\", charset=\"UTF-8\"");
@@ -108,7 +128,12 @@ mod tests {
 
     fn refuse(kind: Kind) -> Response {
         let error = Error::new(kind, "no");
-        Refusal { error, request_id: "r-1".into(), status: None }.into_response()
+        Refusal {
+            error,
+            request_id: "r-1".into(),
+            status: None,
+        }
+        .into_response()
     }
 
     #[test]
@@ -122,13 +147,19 @@ mod tests {
 
     #[test]
     fn a_missing_credential_is_challenged_for() {
-        assert!(refuse(Kind::Unauthenticated).headers().contains_key(header::WWW_AUTHENTICATE));
+        assert!(
+            refuse(Kind::Unauthenticated)
+                .headers()
+                .contains_key(header::WWW_AUTHENTICATE)
+        );
         assert!(!refuse(Kind::Forbidden).headers().contains_key(header::WWW_AUTHENTICATE));
     }
 
     #[test]
     fn a_caller_is_told_how_long_to_wait() {
-        let response = refuse(Kind::Unavailable { retry_after: Duration::from_millis(200) });
+        let response = refuse(Kind::Unavailable {
+            retry_after: Duration::from_millis(200),
+        });
         assert_eq!(response.headers()[header::RETRY_AFTER], "1");
     }
 }

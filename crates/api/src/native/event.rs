@@ -49,12 +49,22 @@ pub async fn watch(
 ) -> Response {
     let bell = Bell::hang(&app.store);
     answer(&ctx.clone(), async {
-        let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()).filter(|text| !text.is_empty());
+        let last = headers
+            .get("last-event-id")
+            .and_then(|value| value.to_str().ok())
+            .filter(|text| !text.is_empty());
         let after = match last.or(from.cursor.as_deref()) {
             given @ Some(_) => input::cursor(given, 0)?,
             None => journal::events_end(&ctx).await?,
         };
-        let watch = Watch { app, headers, ctx, bell, after, ready: VecDeque::new() };
+        let watch = Watch {
+            app,
+            headers,
+            ctx,
+            bell,
+            after,
+            ready: VecDeque::new(),
+        };
         Ok(Sse::new(events(watch)).keep_alive(KeepAlive::default()).into_response())
     })
     .await
@@ -72,7 +82,9 @@ struct Watch {
 fn events(watch: Watch) -> impl Stream<Item = Result<sse::Event, Infallible>> {
     stream::unfold(watch, |mut watch| async move {
         let event = render::event(watch.next().await?);
-        let line = sse::Event::default().id(event.sequence.to_string()).event(event.kind.clone());
+        let line = sse::Event::default()
+            .id(event.sequence.to_string())
+            .event(event.kind.clone());
         let data = serde_json::to_string(&event).ok()?;
         Some((Ok(line.data(data)), watch))
     })
@@ -86,7 +98,9 @@ impl Watch {
                 return Some(event);
             }
             // A credential may have been revoked, or lost a role, while its stream was open.
-            let actor = request::actor(&self.app, request::authorization(&self.headers)).await.ok()?;
+            let actor = request::actor(&self.app, request::authorization(&self.headers))
+                .await
+                .ok()?;
             self.ctx.actor = actor;
             let (events, next) = journal::events_after(&self.ctx, self.after).await.ok()?;
             let more = next != self.after;

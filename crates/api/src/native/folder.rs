@@ -16,7 +16,10 @@ pub async fn list(Caller(ctx): Caller) -> Response {
             name: folder.name,
             created_at: render::time(folder.created_at),
         });
-        Ok(Json(wire::Page { items: items.collect(), next: None }))
+        Ok(Json(wire::Page {
+            items: items.collect(),
+            next: None,
+        }))
     })
     .await
 }
@@ -28,7 +31,14 @@ pub async fn create(Caller(ctx): Caller, Body(body): Body<wire::FolderCreate>) -
     answer(&ctx, async {
         let folder = cluster::create_folder(&ctx, &body.name).await?;
         let created_at = render::time(folder.created_at);
-        Ok((StatusCode::CREATED, Json(wire::Folder { id: folder.id.to_string(), name: folder.name, created_at })))
+        Ok((
+            StatusCode::CREATED,
+            Json(wire::Folder {
+                id: folder.id.to_string(),
+                name: folder.name,
+                created_at,
+            }),
+        ))
     })
     .await
 }

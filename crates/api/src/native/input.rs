@@ -41,11 +41,13 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Query<T> {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
-        serde_urlencoded::from_str(parts.uri.query().unwrap_or_default()).map(Self).map_err(|error| {
-            let text = error.to_string();
-            let error = Error::invalid(named(&text), format!("the query can not be read: {text}"));
-            Refusal::new(app, &parts.headers, error)
-        })
+        serde_urlencoded::from_str(parts.uri.query().unwrap_or_default())
+            .map(Self)
+            .map_err(|error| {
+                let text = error.to_string();
+                let error = Error::invalid(named(&text), format!("the query can not be read: {text}"));
+                Refusal::new(app, &parts.headers, error)
+            })
     }
 }
 
@@ -57,8 +59,12 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Refusal> {
         let headers = request.headers().clone();
-        let bytes = Bytes::from_request(request, app).await.map_err(|rejection| unread(app, &headers, &rejection))?;
-        parse(&bytes).map(Self).map_err(|error| Refusal::new(app, &headers, error))
+        let bytes = Bytes::from_request(request, app)
+            .await
+            .map_err(|rejection| unread(app, &headers, &rejection))?;
+        parse(&bytes)
+            .map(Self)
+            .map_err(|error| Refusal::new(app, &headers, error))
     }
 }
 
@@ -74,8 +80,12 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(Error::invalid("", "a JSON body is missing"));
     }
-    let text = std::str::from_utf8(bytes)
-        .map_err(|error| Error::invalid("", format!("the body is not UTF-8: byte {} is broken", error.valid_up_to())))?;
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        Error::invalid(
+            "",
+            format!("the body is not UTF-8: byte {} is broken", error.valid_up_to()),
+        )
+    })?;
     serde_json::from_str(text).map_err(|error| {
         let message = error.to_string();
         Error::invalid(named(&message), format!("the body can not be read: {message}"))
@@ -109,7 +119,10 @@ pub struct Paging {
 pub fn limit(given: Option<u32>) -> Result<u32> {
     match given.unwrap_or(LIMIT_DEFAULT) {
         limit @ 1..=LIMIT_MAX => Ok(limit),
-        other => Err(Error::invalid("limit", format!("a limit is 1 to {LIMIT_MAX}, not {other}"))),
+        other => Err(Error::invalid(
+            "limit",
+            format!("a limit is 1 to {LIMIT_MAX}, not {other}"),
+        )),
     }
 }
 
@@ -119,7 +132,8 @@ pub fn limit(given: Option<u32>) -> Result<u32> {
 /// `Invalid` when no page ever gave it.
 pub fn cursor(given: Option<&str>, start: i64) -> Result<i64> {
     given.map_or(Ok(start), |text| {
-        text.parse().map_err(|_| Error::invalid("cursor", format!("\"{text}\" is no cursor of a page")))
+        text.parse()
+            .map_err(|_| Error::invalid("cursor", format!("\"{text}\" is no cursor of a page")))
     })
 }
 
@@ -154,7 +168,16 @@ mod tests {
 
     #[test]
     fn bodies_that_are_empty_broken_or_of_another_type_are_refused() {
-        for body in [&b""[..], b"  ", b"{", b"[]", b"null", b"\"\xff\"", br#"{"name":1}"#, b"{}{}"] {
+        for body in [
+            &b""[..],
+            b"  ",
+            b"{",
+            b"[]",
+            b"null",
+            b"\"\xff\"",
+            br#"{"name":1}"#,
+            b"{}{}",
+        ] {
             field::<ClusterCreate>(body);
         }
     }

@@ -40,7 +40,12 @@ pub async fn operations(Caller(ctx): Caller, Query(listing): Query<Listing>) -> 
             None => None,
         };
         let rows = operation::list(&ctx, cluster, before, limit + 1).await?;
-        Ok(Json(render::page(rows, limit, |(_, sequence)| *sequence, |(shown, _)| render::operation(&shown))))
+        Ok(Json(render::page(
+            rows,
+            limit,
+            |(_, sequence)| *sequence,
+            |(shown, _)| render::operation(&shown),
+        )))
     })
     .await
 }

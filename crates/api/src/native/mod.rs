@@ -40,12 +40,18 @@ pub fn routes() -> Router<App> {
         .route("/reeve/v1/token", post(auth::token))
         .route("/reeve/v1/clusters", get(cluster::list).post(cluster::create))
         .route("/reeve/v1/clusters/import", post(cluster::import))
-        .route("/reeve/v1/clusters/{cluster}", get(cluster::get).delete(cluster::delete))
+        .route(
+            "/reeve/v1/clusters/{cluster}",
+            get(cluster::get).delete(cluster::delete),
+        )
         .route("/reeve/v1/clusters/{cluster}/start", post(cluster::start))
         .route("/reeve/v1/clusters/{cluster}/stop", post(cluster::stop))
         .route("/reeve/v1/clusters/{cluster}/pools", get(cluster::pools))
         .route("/reeve/v1/clusters/{cluster}/nodes", get(node::list).post(node::create))
-        .route("/reeve/v1/clusters/{cluster}/nodes/{node}", get(node::get).post(node::manage))
+        .route(
+            "/reeve/v1/clusters/{cluster}/nodes/{node}",
+            get(node::get).post(node::manage),
+        )
         .route("/reeve/v1/operations", get(journal::operations))
         .route("/reeve/v1/operations/{operation}", get(journal::operation))
         .route("/reeve/v1/folders", get(folder::list).post(folder::create))

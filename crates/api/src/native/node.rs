@@ -18,8 +18,14 @@ use super::{
 };
 
 /// Verbs on nodes; the last segment of their path.
-pub const VERBS: [Verb; 6] =
-    [Verb::Start, Verb::Terminate, Verb::Remove, Verb::Deallocate, Verb::Shutdown, Verb::Retry];
+pub const VERBS: [Verb; 6] = [
+    Verb::Start,
+    Verb::Terminate,
+    Verb::Remove,
+    Verb::Deallocate,
+    Verb::Shutdown,
+    Verb::Retry,
+];
 
 /// Which nodes to list.
 #[derive(Debug, Default, serde::Deserialize, IntoParams)]
@@ -42,7 +48,10 @@ pub struct Listing {
 #[utoipa::path(get, path = "/reeve/v1/clusters/{cluster}/nodes", tag = "nodes", params(Listing),
     responses((status = 200, body = wire::Page<wire::Node>)))]
 pub async fn list(Caller(ctx): Caller, Segments(name): Segments<String>, Query(listing): Query<Listing>) -> Response {
-    answer(&ctx, async { Ok(Json(page(&ctx, &Selector::Name(name), listing).await?)) }).await
+    answer(&ctx, async {
+        Ok(Json(page(&ctx, &Selector::Name(name), listing).await?))
+    })
+    .await
 }
 
 async fn page(ctx: &Ctx, which: &Selector, listing: Listing) -> Result<wire::Page<wire::Node>> {
@@ -59,10 +68,17 @@ async fn page(ctx: &Ctx, which: &Selector, listing: Listing) -> Result<wire::Pag
         let more = records.len() == asked as usize;
         for full in records {
             let record = full.node;
-            let Some(pool) = pools.iter().find(|pool| pool.id == record.pool) else { continue };
+            let Some(pool) = pools.iter().find(|pool| pool.id == record.pool) else {
+                continue;
+            };
             let wanted = phase.is_none_or(|phase| phase == record.seen.phase)
-                && listing.pool.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(&pool.name))
-                && part.as_ref().is_none_or(|part| record.name.to_lowercase().contains(part));
+                && listing
+                    .pool
+                    .as_ref()
+                    .is_none_or(|wanted| wanted.eq_ignore_ascii_case(&pool.name))
+                && part
+                    .as_ref()
+                    .is_none_or(|part| record.name.to_lowercase().contains(part));
             if wanted {
                 rows.push((record.sequence, render::node(&ctx.core, &cluster.name, pool, &record)));
             }
@@ -77,7 +93,11 @@ async fn page(ctx: &Ctx, which: &Selector, listing: Listing) -> Result<wire::Pag
 
 fn read_phase(word: &str) -> Result<Phase> {
     Phase::parse(word).ok_or_else(|| {
-        let known = Phase::EVERY.iter().map(|phase| phase.word()).collect::<Vec<_>>().join(", ");
+        let known = Phase::EVERY
+            .iter()
+            .map(|phase| phase.word())
+            .collect::<Vec<_>>()
+            .join(", ");
         Error::invalid("phase", format!("there is no phase \"{word}\"; phases are: {known}"))
     })
 }
@@ -113,7 +133,11 @@ pub async fn create(
             overrides: None,
         };
         let created = node::create(&ctx, &Selector::Name(cluster), &[set], body.request_key).await?;
-        let added = created.sets.into_iter().next().ok_or_else(|| Error::internal("no set was answered"))?;
+        let added = created
+            .sets
+            .into_iter()
+            .next()
+            .ok_or_else(|| Error::internal("no set was answered"))?;
         Ok((
             StatusCode::ACCEPTED,
             Json(wire::NodeCreated {
@@ -137,7 +161,11 @@ pub async fn manage(
 ) -> Response {
     answer(&ctx, async {
         let verb = read_verb(&verb)?;
-        let selector = node::Selector { names: body.names, ids: body.ids, ..node::Selector::default() };
+        let selector = node::Selector {
+            names: body.names,
+            ids: body.ids,
+            ..node::Selector::default()
+        };
         let managed = node::manage(&ctx, &Selector::Name(cluster), verb, &selector, body.request_key).await?;
         let nodes = managed.nodes.into_iter().map(|judged| wire::NodeJudged {
             id: judged.id.to_string(),
@@ -145,14 +173,20 @@ pub async fn manage(
             ok: judged.error.is_none(),
             error: judged.error,
         });
-        let result = wire::NodeVerbResult { operation: managed.operation.to_string(), nodes: nodes.collect() };
+        let result = wire::NodeVerbResult {
+            operation: managed.operation.to_string(),
+            nodes: nodes.collect(),
+        };
         Ok((StatusCode::ACCEPTED, Json(result)))
     })
     .await
 }
 
 fn read_verb(word: &str) -> Result<Verb> {
-    VERBS.into_iter().find(|verb| verb.word() == word).ok_or_else(|| Error::not_found("verb", word))
+    VERBS
+        .into_iter()
+        .find(|verb| verb.word() == word)
+        .ok_or_else(|| Error::not_found("verb", word))
 }
 
 #[cfg(test)]

@@ -142,7 +142,10 @@ pub fn node_in_full(core: &Core, cluster: &str, detailed: &node::Detailed) -> wi
     let mut shown = node(core, cluster, &detailed.pool, &detailed.full.node);
     if let Some(report) = &detailed.report {
         shown.facts = serde_json::from_str(&report.facts).ok();
-        shown.sample = report.sample.as_deref().and_then(|sample| serde_json::from_str(sample).ok());
+        shown.sample = report
+            .sample
+            .as_deref()
+            .and_then(|sample| serde_json::from_str(sample).ok());
     }
     shown
 }
@@ -218,7 +221,10 @@ pub fn page<T, R>(mut rows: Vec<R>, limit: u32, cursor: impl Fn(&R) -> i64, show
     let more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
     let next = rows.last().filter(|_| more).map(|row| cursor(row).to_string());
-    wire::Page { items: rows.into_iter().map(show).collect(), next }
+    wire::Page {
+        items: rows.into_iter().map(show).collect(),
+        next,
+    }
 }
 
 /// Names of folders and clusters by id, to write scopes with.
@@ -238,7 +244,10 @@ mod tests {
             (Goal::Off, Phase::Off, 5),
         ];
         let counts = counts(&census);
-        assert_eq!((counts.total, counts.running, counts.failed, counts.waiting), (15, 3, 2, 5));
+        assert_eq!(
+            (counts.total, counts.running, counts.failed, counts.waiting),
+            (15, 3, 2, 5)
+        );
     }
 
     #[test]

@@ -64,24 +64,62 @@ fn exposition(core: &Core, uptime_s: f64, phases: &[(Phase, u64)]) -> String {
             let _ = writeln!(text, "{name}{labels} {value}");
         }
     };
-    let version = format!("{{version=\"{}\",database=\"{}\"}}", env!("CARGO_PKG_VERSION"), core.store.kind());
-    family("reeve_build_info", "gauge", "Version and database of the server.", &[(version, "1".into())]);
+    let version = format!(
+        "{{version=\"{}\",database=\"{}\"}}",
+        env!("CARGO_PKG_VERSION"),
+        core.store.kind()
+    );
+    family(
+        "reeve_build_info",
+        "gauge",
+        "Version and database of the server.",
+        &[(version, "1".into())],
+    );
     let uptime = [(String::new(), format!("{uptime_s:.3}"))];
-    family("reeve_uptime_seconds", "gauge", "Time since the server began to answer.", &uptime);
-    let nodes: Vec<_> =
-        phases.iter().map(|(phase, count)| (format!("{{phase=\"{}\"}}", phase.word()), count.to_string())).collect();
+    family(
+        "reeve_uptime_seconds",
+        "gauge",
+        "Time since the server began to answer.",
+        &uptime,
+    );
+    let nodes: Vec<_> = phases
+        .iter()
+        .map(|(phase, count)| (format!("{{phase=\"{}\"}}", phase.word()), count.to_string()))
+        .collect();
     family("reeve_nodes", "gauge", "Nodes by phase.", &nodes);
     let commits = [(String::new(), core.store.commits().to_string())];
-    family("reeve_database_commits_total", "counter", "Batches of changes made durable.", &commits);
+    family(
+        "reeve_database_commits_total",
+        "counter",
+        "Batches of changes made durable.",
+        &commits,
+    );
     let activities = journal::activities(core);
-    let runs: Vec<_> =
-        activities.iter().map(|(name, one)| (format!("{{activity=\"{name}\"}}"), one.runs.to_string())).collect();
-    family("reeve_activity_runs_total", "counter", "Activations of a background activity.", &runs);
+    let runs: Vec<_> = activities
+        .iter()
+        .map(|(name, one)| (format!("{{activity=\"{name}\"}}"), one.runs.to_string()))
+        .collect();
+    family(
+        "reeve_activity_runs_total",
+        "counter",
+        "Activations of a background activity.",
+        &runs,
+    );
     let failing: Vec<_> = activities
         .iter()
-        .map(|(name, one)| (format!("{{activity=\"{name}\"}}"), u8::from(one.error.is_some()).to_string()))
+        .map(|(name, one)| {
+            (
+                format!("{{activity=\"{name}\"}}"),
+                u8::from(one.error.is_some()).to_string(),
+            )
+        })
         .collect();
-    family("reeve_activity_failing", "gauge", "Whether the last activation ended in an error.", &failing);
+    family(
+        "reeve_activity_failing",
+        "gauge",
+        "Whether the last activation ended in an error.",
+        &failing,
+    );
     text
 }
 

@@ -37,10 +37,16 @@ impl Target {
     pub(super) fn find(connection: &Connection) -> Result<Self, Failure> {
         let saved = match connection.server {
             // A saved password goes to no other server than the one it was saved for.
-            Some(ref server) => Context::load().unwrap_or_default().filter(|saved| same(&saved.server, server)),
+            Some(ref server) => Context::load()
+                .unwrap_or_default()
+                .filter(|saved| same(&saved.server, server)),
             None => Context::load()?,
         };
-        let given = match (environment("REEVE_TOKEN"), environment("REEVE_USER"), environment("REEVE_PASSWORD")) {
+        let given = match (
+            environment("REEVE_TOKEN"),
+            environment("REEVE_USER"),
+            environment("REEVE_PASSWORD"),
+        ) {
             (_, Some(user), Some(password)) => Some(Credential::Basic(user, password)),
             (Some(token), ..) => Some(Credential::Bearer(token)),
             _ => None,
@@ -53,7 +59,9 @@ impl Target {
         };
         if let Some(saved) = saved {
             target.server = saved.server;
-            target.credential.get_or_insert(Credential::Basic(saved.user, saved.password));
+            target
+                .credential
+                .get_or_insert(Credential::Basic(saved.user, saved.password));
             target.ca_file = target.ca_file.or(saved.ca_file);
             target.insecure |= saved.insecure;
         }
@@ -80,7 +88,10 @@ impl Client {
             .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
             .ok_or_else(|| Failure::new(USAGE, format!("\"{}\" is no URL of a server", target.server)))?;
         let credential = target.credential.ok_or_else(|| {
-            Failure::new(AUTH, "not signed in: run reeve login, or set REEVE_USER and REEVE_PASSWORD, or REEVE_TOKEN")
+            Failure::new(
+                AUTH,
+                "not signed in: run reeve login, or set REEVE_USER and REEVE_PASSWORD, or REEVE_TOKEN",
+            )
         })?;
         let mut builder = reqwest::Client::builder()
             .timeout(CALL_MAX)
@@ -89,7 +100,9 @@ impl Client {
         if let Some(file) = &target.ca_file {
             builder = builder.tls_certs_merge(authorities(file)?);
         }
-        let http = builder.build().map_err(|error| Failure::new(USAGE, format!("can not call: {}", chain(&error))))?;
+        let http = builder
+            .build()
+            .map_err(|error| Failure::new(USAGE, format!("can not call: {}", chain(&error))))?;
         Ok(Self { http, base, credential })
     }
 
@@ -112,7 +125,12 @@ impl Client {
             let mut page = self.send(Method::GET, url, None).await?;
             match page.get_mut("items").map(Value::take) {
                 Some(Value::Array(more)) => items.extend(more),
-                _ => return Err(Failure::new(SERVER, "the server's answer is no list; is this a reeve server?")),
+                _ => {
+                    return Err(Failure::new(
+                        SERVER,
+                        "the server's answer is no list; is this a reeve server?",
+                    ));
+                }
             }
             match page.get("next").and_then(Value::as_str) {
                 Some(next) if cursor.as_deref() != Some(next) => cursor = Some(next.to_owned()),

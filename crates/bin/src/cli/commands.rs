@@ -228,7 +228,10 @@ pub(super) async fn run(connection: &Connection, command: Command) -> Result<(),
     if let Command::Login(flags) = command {
         return login::run(connection, flags).await;
     }
-    let session = Session { client: Client::new(Target::find(connection)?)?, format: connection.output };
+    let session = Session {
+        client: Client::new(Target::find(connection)?)?,
+        format: connection.output,
+    };
     match command {
         Command::Login(_) => Ok(()),
         Command::Status(watch) => session.get(&["status"], &watch).await,
@@ -248,11 +251,20 @@ struct Session {
 impl Session {
     async fn cluster(&self, command: Cluster) -> Result<(), Failure> {
         match command {
-            Cluster::Import { template, name, parameters, force, start } => {
+            Cluster::Import {
+                template,
+                name,
+                parameters,
+                force,
+                start,
+            } => {
                 let parameters = parameters.as_deref().map(read_parameters).transpose()?;
                 let mut body = json!({"name": name, "template": read(&template)?, "force": force, "start": start});
                 put(&mut body, "parameters", parameters.map(Value::Object));
-                let answer = self.client.call(Method::POST, &["clusters", "import"], Some(&body)).await?;
+                let answer = self
+                    .client
+                    .call(Method::POST, &["clusters", "import"], Some(&body))
+                    .await?;
                 for warning in answer.get("warnings").and_then(Value::as_array).into_iter().flatten() {
                     eprintln!("reeve: warning: {}", warning.as_str().unwrap_or_default());
                 }
@@ -282,7 +294,16 @@ impl Session {
         match command {
             Node::List { cluster, watch } => self.list(&["clusters", &cluster, "nodes"], NODES, &watch).await,
             Node::Get { cluster, node, watch } => self.get(&["clusters", &cluster, "nodes", &node], &watch).await,
-            Node::Create { cluster, pool, count, size, name_format, placement_group, request_key, wait } => {
+            Node::Create {
+                cluster,
+                pool,
+                count,
+                size,
+                name_format,
+                placement_group,
+                request_key,
+                wait,
+            } => {
                 let mut body = json!({"pool": pool, "count": count});
                 put(&mut body, "size", size.map(Value::String));
                 put(&mut body, "nameFormat", name_format.map(Value::String));
@@ -298,7 +319,8 @@ impl Session {
 
     async fn named(&self, named: Named, verb: &str) -> Result<(), Failure> {
         let body = json!({"names": named.nodes});
-        self.change(&["clusters", &named.cluster, "nodes", verb], Some(&body), &named.wait).await
+        self.change(&["clusters", &named.cluster, "nodes", verb], Some(&body), &named.wait)
+            .await
     }
 
     async fn operation(&self, command: Operation) -> Result<(), Failure> {
@@ -314,7 +336,13 @@ impl Session {
 
     async fn credential(&self, command: Credential) -> Result<(), Failure> {
         match command {
-            Credential::Create { kind, name, role, scope, expires_in } => {
+            Credential::Create {
+                kind,
+                name,
+                role,
+                scope,
+                expires_in,
+            } => {
                 let mut body = json!({"kind": kind, "name": name, "role": role});
                 put(&mut body, "scope", scope.map(Value::String));
                 put(&mut body, "expiresInS", expires_in.map(Value::from));
@@ -357,7 +385,10 @@ impl Session {
     }
 
     async fn list(&self, path: &[&str], columns: &[Column], watch: &Watch) -> Result<(), Failure> {
-        repeat(watch, async || output::list(self.format, columns, &self.client.list(path).await?)).await
+        repeat(watch, async || {
+            output::list(self.format, columns, &self.client.list(path).await?)
+        })
+        .await
     }
 }
 
@@ -366,7 +397,11 @@ async fn repeat(watch: &Watch, look: impl AsyncFn() -> Result<String, Failure>) 
     if !watch.watch {
         return output::print(&look().await?);
     }
-    let clear = if std::io::stdout().is_terminal() { "\u{1b}[2J\u{1b}[H" } else { "" };
+    let clear = if std::io::stdout().is_terminal() {
+        "\u{1b}[2J\u{1b}[H"
+    } else {
+        ""
+    };
     let mut beat = tokio::time::interval(WATCH_EVERY);
     loop {
         beat.tick().await;
@@ -396,7 +431,10 @@ fn secret(answer: &Value) -> Value {
         Some("api-key") => &["apiKey"],
         _ => &["name", "password"],
     };
-    keys.iter().filter_map(|key| Some(((*key).to_owned(), answer.get(*key)?.clone()))).collect::<Map<_, _>>().into()
+    keys.iter()
+        .filter_map(|key| Some(((*key).to_owned(), answer.get(*key)?.clone())))
+        .collect::<Map<_, _>>()
+        .into()
 }
 
 fn put(body: &mut Value, key: &str, value: Option<Value>) {
@@ -426,7 +464,10 @@ mod tests {
     #[test]
     fn a_new_credential_is_printed_as_its_secret_alone() {
         let application = json!({"id": "1", "kind": "application", "name": "a", "clientId": "i", "clientSecret": "s"});
-        assert_eq!(secret(&application).to_string(), r#"{"clientId":"i","clientSecret":"s"}"#);
+        assert_eq!(
+            secret(&application).to_string(),
+            r#"{"clientId":"i","clientSecret":"s"}"#
+        );
         let key = json!({"id": "1", "kind": "api-key", "name": "a", "apiKey": "k"});
         assert_eq!(secret(&key).to_string(), r#"{"apiKey":"k"}"#);
     }

@@ -34,10 +34,18 @@ impl Context {
     pub(super) fn load() -> Result<Option<Self>, Failure> {
         let Some(file) = file() else { return Ok(None) };
         let unusable = |why: String| {
-            Failure::new(USAGE, format!("{} can not be used: {why}; sign in anew with reeve login", file.display()))
+            Failure::new(
+                USAGE,
+                format!(
+                    "{} can not be used: {why}; sign in anew with reeve login",
+                    file.display()
+                ),
+            )
         };
         match std::fs::read(&file) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| unusable(error.to_string())),
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map(Some)
+                .map_err(|error| unusable(error.to_string())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(unusable(error.to_string())),
         }
@@ -53,7 +61,11 @@ impl Context {
             // A new file each time, so that an old one's wider mode is not kept.
             let fresh = file.with_extension("new");
             let _ = std::fs::remove_file(&fresh);
-            let mut open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+            let mut open = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&fresh)?;
             open.write_all(&serde_json::to_vec_pretty(self)?)?;
             open.sync_all()?;
             std::fs::rename(&fresh, &file)

@@ -32,10 +32,23 @@ pub(super) async fn run(connection: &Connection, flags: Login) -> Result<(), Fai
     let mut target = Target::find(connection)?;
     target.credential = Some(Credential::Basic(user.clone(), password.clone()));
     let (server, insecure) = (target.server.clone(), target.insecure);
-    let ca_file = target.ca_file.clone().map(|file| std::path::absolute(&file).unwrap_or(file));
+    let ca_file = target
+        .ca_file
+        .clone()
+        .map(|file| std::path::absolute(&file).unwrap_or(file));
     Client::new(target)?.get(&["status"]).await?;
-    let saved = Context { server: server.clone(), user: user.clone(), password, ca_file, insecure }.save()?;
-    output::print(&format!("signed in to {server} as {user}; saved in {}\n", saved.display()))
+    let saved = Context {
+        server: server.clone(),
+        user: user.clone(),
+        password,
+        ca_file,
+        insecure,
+    }
+    .save()?;
+    output::print(&format!(
+        "signed in to {server} as {user}; saved in {}\n",
+        saved.display()
+    ))
 }
 
 /// Reads one line.
@@ -49,7 +62,10 @@ fn ask(question: &str) -> Result<String, Failure> {
     std::io::stdin().lock().read_line(&mut line).map_err(failed)?;
     let line = line.trim_end_matches(['\n', '\r']).to_owned();
     if line.is_empty() {
-        return Err(Failure::new(USAGE, format!("no answer to \"{}\"", question.trim_end_matches([':', ' ']))));
+        return Err(Failure::new(
+            USAGE,
+            format!("no answer to \"{}\"", question.trim_end_matches([':', ' '])),
+        ));
     }
     Ok(line)
 }

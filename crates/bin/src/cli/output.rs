@@ -91,7 +91,9 @@ pub(super) fn list(format: Format, columns: &[Column], items: &[Value]) -> Resul
 pub(super) fn one(format: Format, item: &Value) -> Result<String, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::new(SERVER, format!("can not show the answer: {error}"));
     match format {
-        Format::Json => serde_json::to_string_pretty(item).map(|text| text + "\n").map_err(|error| failed(&error)),
+        Format::Json => serde_json::to_string_pretty(item)
+            .map(|text| text + "\n")
+            .map_err(|error| failed(&error)),
         Format::Yaml => serde_saphyr::to_string(item)
             .map(|text| text.trim_end().to_owned() + "\n")
             .map_err(|error| failed(&error)),
@@ -116,14 +118,20 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
 }
 
 fn name(item: &Value) -> String {
-    ["/name", "/id", "/operation", "/cluster/name"].iter().find_map(|at| item.pointer(at)).map_or_else(String::new, text)
+    ["/name", "/id", "/operation", "/cluster/name"]
+        .iter()
+        .find_map(|at| item.pointer(at))
+        .map_or_else(String::new, text)
 }
 
 fn table(columns: &[Column], items: &[Value], wide: bool) -> String {
     let shown: Vec<&Column> = columns.iter().filter(|(_, _, narrow)| wide || *narrow).collect();
     let mut rows = vec![shown.iter().map(|(title, ..)| (*title).to_owned()).collect::<Vec<_>>()];
     rows.extend(items.iter().map(|item| {
-        shown.iter().map(|(_, at, _)| item.pointer(at).map_or_else(|| "-".to_owned(), text)).collect()
+        shown
+            .iter()
+            .map(|(_, at, _)| item.pointer(at).map_or_else(|| "-".to_owned(), text))
+            .collect()
     }));
     aligned(&rows)
 }
@@ -131,11 +139,20 @@ fn table(columns: &[Column], items: &[Value], wide: bool) -> String {
 /// Rows with every column as wide as its widest cell.
 fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let width = |column: usize| {
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+    };
     let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
     let mut out = String::new();
     for row in rows {
-        let line: String = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}   ")).collect();
+        let line: String = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}   "))
+            .collect();
         out.push_str(line.trim_end());
         out.push('\n');
     }
@@ -144,11 +161,19 @@ fn aligned(rows: &[Vec<String>]) -> String {
 
 /// Name and value of every leaf, depth first.
 fn fields(prefix: &str, value: &Value, rows: &mut Vec<Vec<String>>) {
-    let under = |key: &str| if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") };
+    let under = |key: &str| {
+        if prefix.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{prefix}.{key}")
+        }
+    };
     match value {
         Value::Object(map) => map.iter().for_each(|(key, inner)| fields(&under(key), inner, rows)),
         Value::Array(list) if list.iter().any(|inner| inner.is_object() || inner.is_array()) => {
-            list.iter().enumerate().for_each(|(at, inner)| fields(&under(&at.to_string()), inner, rows));
+            list.iter()
+                .enumerate()
+                .for_each(|(at, inner)| fields(&under(&at.to_string()), inner, rows));
         }
         other => rows.push(vec![prefix.to_owned(), text(other)]),
     }
@@ -163,7 +188,10 @@ fn text(value: &Value) -> String {
         Value::Array(list) => list.iter().map(text).collect::<Vec<_>>().join(", "),
         other => other.to_string(),
     };
-    plain.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+    plain
+        .chars()
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .collect()
 }
 
 #[cfg(test)]
@@ -190,7 +218,13 @@ mod tests {
 
     #[test]
     fn one_thing_is_shown_field_by_field() {
-        let shown = one(Format::Table, &json!({"name": "a", "nodes": {"total": 3}, "tags": ["x", "y"]}));
-        assert_eq!(shown.expect("shown"), "name          a\nnodes.total   3\ntags          x, y\n");
+        let shown = one(
+            Format::Table,
+            &json!({"name": "a", "nodes": {"total": 3}, "tags": ["x", "y"]}),
+        );
+        assert_eq!(
+            shown.expect("shown"),
+            "name          a\nnodes.total   3\ntags          x, y\n"
+        );
     }
 }

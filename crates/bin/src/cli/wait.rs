@@ -34,7 +34,11 @@ impl Shown {
     fn show(&mut self, operation: &Value) {
         let count = |at: &str| operation.pointer(at).and_then(Value::as_u64).unwrap_or(0);
         let word = |at: &str| operation.get(at).and_then(Value::as_str).unwrap_or_default();
-        let (done, failed, total) = (count("/progress/done"), count("/progress/failed"), count("/progress/total"));
+        let (done, failed, total) = (
+            count("/progress/done"),
+            count("/progress/failed"),
+            count("/progress/total"),
+        );
         match self {
             Self::Bar(bar) => {
                 bar.set_length(total);
@@ -70,10 +74,19 @@ pub(super) async fn operation(client: &Client, id: &str, limit: Duration) -> Res
         let state = operation.get("state").and_then(Value::as_str).unwrap_or_default();
         let ended = match state {
             "running" if started.elapsed() < limit => continue,
-            "running" => Err(Failure::new(TIMEOUT, format!("operation {id} still runs after {} s", limit.as_secs()))),
+            "running" => Err(Failure::new(
+                TIMEOUT,
+                format!("operation {id} still runs after {} s", limit.as_secs()),
+            )),
             "succeeded" => Ok(()),
-            "superseded" => Err(Failure::new(CONFLICT, format!("a later request took over from operation {id}"))),
-            other => Err(Failure::new(SERVER, format!("operation {id} {other}; reeve node list says why"))),
+            "superseded" => Err(Failure::new(
+                CONFLICT,
+                format!("a later request took over from operation {id}"),
+            )),
+            other => Err(Failure::new(
+                SERVER,
+                format!("operation {id} {other}; reeve node list says why"),
+            )),
         };
         shown.end();
         return ended.map(|()| operation);
@@ -90,7 +103,12 @@ pub(super) async fn gone(client: &Client, path: &[&str], limit: Duration) -> Res
             Err(failure) if failure.code == NOT_FOUND => return Ok(()),
             Err(failure) => return Err(failure),
             Ok(_) if started.elapsed() < limit => {}
-            Ok(_) => return Err(Failure::new(TIMEOUT, format!("it is still there after {} s", limit.as_secs()))),
+            Ok(_) => {
+                return Err(Failure::new(
+                    TIMEOUT,
+                    format!("it is still there after {} s", limit.as_secs()),
+                ));
+            }
         }
     }
 }

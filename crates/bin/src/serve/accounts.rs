@@ -14,20 +14,27 @@ pub(super) fn open(data: &Path, config: &Config, clock: &Arc<dyn Clock>) -> anyh
     let host = Provider::Local(Host::default());
     let cloud = Provider::Fake(Box::default());
     let always = [("local", &host), ("fake", &cloud)];
-    let always = always.into_iter().filter(|(name, _)| !config.provider.contains_key(*name));
+    let always = always
+        .into_iter()
+        .filter(|(name, _)| !config.provider.contains_key(*name));
     let declared = config.provider.iter().map(|(name, provider)| (name.as_str(), provider));
     always
         .chain(declared)
         .map(|(name, provider)| {
             let machines = machines(&data.join(name), provider, &catalogue, clock)
                 .with_context(|| format!("provider account \"{name}\" can not be used"))?;
-            Ok(Account { name: name.to_owned(), machines })
+            Ok(Account {
+                name: name.to_owned(),
+                machines,
+            })
         })
         .collect()
 }
 
 fn catalogue(file: Option<&Path>) -> anyhow::Result<Catalogue> {
-    let Some(file) = file else { return Ok(Catalogue::builtin()) };
+    let Some(file) = file else {
+        return Ok(Catalogue::builtin());
+    };
     let text = std::fs::read_to_string(file).with_context(|| format!("can not read {}", file.display()))?;
     Catalogue::with_overrides(&text).with_context(|| format!("{} can not be used", file.display()))
 }

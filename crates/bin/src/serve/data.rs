@@ -30,14 +30,21 @@ pub(super) fn private(folder: &Path) -> std::io::Result<()> {
 /// Opens the database that `chosen` names.
 pub(super) async fn open(folder: &Path, chosen: Option<&str>) -> anyhow::Result<Store> {
     let database = match chosen.unwrap_or("sqlite") {
-        "sqlite" => Database::Sqlite { path: folder.join("reeve.db") },
+        "sqlite" => Database::Sqlite {
+            path: folder.join("reeve.db"),
+        },
         url if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
             Database::Postgres { url: url.to_owned() }
         }
         // The text may hold a password, so it is not shown.
         _ => bail!("--database is \"sqlite\" or a URL like postgres://user:password@host:5432/database"),
     };
-    Store::open(&Settings { database, readers: READERS }).await.map_err(|error| explain(&error, folder))
+    Store::open(&Settings {
+        database,
+        readers: READERS,
+    })
+    .await
+    .map_err(|error| explain(&error, folder))
 }
 
 fn explain(error: &Error, folder: &Path) -> anyhow::Error {

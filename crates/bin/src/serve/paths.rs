@@ -10,7 +10,9 @@ use axum::{
 
 /// Wraps `inner` so that paths are put right before a route is looked for.
 pub(super) fn normalizing(inner: Router) -> Router {
-    Router::new().fallback_service(inner).layer(middleware::map_request(normalize))
+    Router::new()
+        .fallback_service(inner)
+        .layer(middleware::map_request(normalize))
 }
 
 async fn normalize(mut request: Request) -> Request {

@@ -95,7 +95,12 @@ fn names(address: SocketAddr, url: &str) -> Vec<String> {
         names.push(address.ip().to_string());
     }
     names.extend(rustix::system::uname().nodename().to_str().ok().map(str::to_owned));
-    let host = url.split_once("://").map_or(url, |(_, rest)| rest).split('/').next().unwrap_or_default();
+    let host = url
+        .split_once("://")
+        .map_or(url, |(_, rest)| rest)
+        .split('/')
+        .next()
+        .unwrap_or_default();
     let host = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
@@ -122,7 +127,12 @@ fn self_signed(folder: &Path, names: &[String]) -> anyhow::Result<(PathBuf, Path
 
 fn write(file: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
     let write = || {
-        let mut open = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(file)?;
+        let mut open = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(mode)
+            .open(file)?;
         open.write_all(text.as_bytes())?;
         open.sync_all()
     };
@@ -154,14 +164,20 @@ mod tests {
 
     #[test]
     fn a_choice_that_is_none_is_refused() {
-        assert_eq!(Choice::parse("a.pem,b.pem").expect("files"), Choice::Files("a.pem".into(), "b.pem".into()));
+        assert_eq!(
+            Choice::parse("a.pem,b.pem").expect("files"),
+            Choice::Files("a.pem".into(), "b.pem".into())
+        );
         assert!(Choice::parse("on").is_err());
         assert!(Choice::parse("a.pem,").is_err());
     }
 
     #[test]
     fn a_certificate_names_every_way_to_the_server() {
-        let names = names("10.0.0.1:443".parse().expect("address"), "https://reeve.example.org:8443/x");
+        let names = names(
+            "10.0.0.1:443".parse().expect("address"),
+            "https://reeve.example.org:8443/x",
+        );
         for name in ["localhost", "127.0.0.1", "::1", "10.0.0.1", "reeve.example.org"] {
             assert!(names.iter().any(|known| known == name), "{name} in {names:?}");
         }

@@ -1,25 +1,39 @@
 //! What the outcome of a step makes of the observation.
+//!
+//! Pure. It deliberately does not know who did the step or how; see [`super::plan`] for which step comes when.
+//! Three promises hold after every call: a phase that must end has a deadline and a due time, every phase has a
+//! reason, and a machine that may exist is never forgotten (`holds` falls only on certain news).
 
 use std::{net::Ipv4Addr, time::Duration};
 
-use super::{AgentView, Goal, Init, Node, Phase};
+use super::{
+    AgentView, Goal, Init, Node, Phase,
+    plan::{self, Step},
+};
 use crate::{
     condition::{Condition, Reason},
     timestamp::Timestamp,
 };
 
-/// Spans that the reconciler works by.
+/// First wait after an answer that did not come; doubled with every further one.
+const BACK_OFF_FIRST: Duration = Duration::from_secs(1);
+/// Longest wait after an answer that did not come.
+const BACK_OFF_MAX: Duration = Duration::from_secs(30);
+/// Beyond the provider's own lag, how long a machine just launched may stay invisible.
+const UNSEEN_MAX: Duration = Duration::from_secs(120);
+
+/// Spans that the outcomes are judged by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Clocks {
-    /// Longest drain.
+    /// What an agent has to finish its work.
     pub drain: Duration,
-    /// Longest stop before it is asked for again.
+    /// What a machine has to stop or to go before the provider is told again.
     pub stop: Duration,
-    /// Shortest time between two looks.
+    /// Shortest wait between two looks.
     pub look_min: Duration,
-    /// Longest time between two tries.
+    /// Longest wait between two looks.
     pub look_max: Duration,
-    /// How long the provider's answers may lag behind what it did.
+    /// How far the provider's view may lag behind its effects.
     pub settle: Duration,
 }
 
@@ -28,142 +42,132 @@ impl Default for Clocks {
         Self {
             drain: Duration::from_secs(30),
             stop: Duration::from_secs(600),
-            look_min: Duration::from_millis(200),
+            look_min: Duration::from_millis(500),
             look_max: Duration::from_secs(30),
-            settle: Duration::from_secs(10),
+            settle: Duration::from_secs(30),
         }
     }
 }
 
-/// A machine's state as a provider tells it.
+/// What a machine is doing, in the provider's eyes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MachineState {
-    /// Being made.
+    /// Taken on, not running yet.
     Pending,
-    /// Up.
+    /// Powered on.
     Running,
-    /// Being stopped.
+    /// On its way to stopped.
     Stopping,
-    /// Stopped, disks kept.
+    /// Powered off, disks kept.
     Stopped,
-    /// Being taken back.
+    /// On its way to gone.
     Releasing,
-    /// No more.
+    /// No longer there.
     Gone,
-    /// Taken back by the provider.
+    /// Taken back by the provider; only wants to be released.
     Evicted,
 }
 
-/// What a provider that reports for its guests says in the place of an agent.
+/// What a provider says of the inside of a machine, where it can.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Guest {
     /// Host name.
     pub hostname: String,
-    /// How far initialisation is.
+    /// How far initialization is.
     pub init: Init,
-    /// Why it failed.
+    /// Why it failed, or what runs.
     pub message: String,
 }
 
-/// A machine as a provider showed it.
+/// A machine as a provider saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
-    /// Its state.
+    /// What it is doing.
     pub state: MachineState,
-    /// The provider's name for it.
+    /// The provider's name for it; empty when the answer had none.
     pub machine: String,
-    /// Its address.
+    /// Its address, as soon as there is one.
     pub address: Option<Ipv4Addr>,
-    /// When looking again is worth while.
+    /// When looking again will show something new.
     pub check_after: Option<Duration>,
-    /// The provider's id of the answer.
+    /// The provider's id of this answer.
     pub provider_request: Option<String>,
-    /// What its guest is, if the provider tells.
+    /// The inside, where the provider reports it.
     pub guest: Option<Guest>,
 }
 
-/// How a step went.
+/// What came of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The machine is named.
+    /// The next machine has its name.
     Reserved,
-    /// The provider gives it, or starts it again.
+    /// The provider took on a launch, or a start of a stopped machine.
     Launched(Seen),
-    /// The provider says no.
+    /// The provider refused a launch or a start, for certain.
     Refused {
         /// Why, for programs.
         reason: Reason,
-        /// Why, in the provider's words.
+        /// Why, for people.
         message: String,
         /// The provider's id of the answer.
         provider_request: Option<String>,
     },
-    /// The provider said nothing, or asked to be left alone; the truth is unknown.
+    /// Nobody knows whether the step had its effect.
     Unanswered {
         /// `Throttled` or `ProviderUnanswered`.
         reason: Reason,
-        /// What was heard.
+        /// What was heard instead of an answer.
         message: String,
-        /// How long it asked us to wait.
+        /// The provider's own wish when to try again.
         retry_after: Option<Duration>,
         /// The provider's id of the answer.
         provider_request: Option<String>,
     },
-    /// What the provider shows; `None`: no such machine.
+    /// The provider was asked; `None` when it knows no such machine.
     Looked(Option<Seen>),
-    /// Initialisation begins.
+    /// The agent is there.
     Initializing,
-    /// Initialisation is done.
+    /// Initialization is done.
     Ready,
-    /// The agent is being let finish.
+    /// The agent was told to finish.
     Draining,
-    /// The provider stops the machine.
+    /// The provider took on a stop; the state is the one after it.
     StopAccepted(Seen),
-    /// The provider takes the machine back.
+    /// The provider took on a release.
     ReleaseAccepted {
-        /// It is certain that none is left.
+        /// It says that nothing is left.
         gone: bool,
     },
-    /// At rest.
+    /// No machine, and none wanted: `Off` or `Stopped`.
     Rested(Phase),
-    /// Given up.
+    /// Time was up, or the machine failed.
     GaveUp {
         /// Why, for programs.
         reason: Reason,
         /// Why, for people.
         message: String,
     },
-    /// The machine went away behind our back.
+    /// The machine is lost, as somebody else than the reconciler found out.
     Lost {
         /// `MachineVanished` or `Evicted`.
         reason: Reason,
     },
 }
 
-/// Records an outcome.
+/// Records `outcome` of the step that `plan` named for `node`.
 pub fn advance(node: &mut Node, outcome: Outcome, now: Timestamp, clocks: &Clocks) {
     match outcome {
         Outcome::Reserved => reserve(node, now),
-        Outcome::Launched(seen) => {
-            node.seen.attempts = 0;
-            enter(
-                node,
-                Phase::Booting,
-                Reason::WaitingForAgent,
-                "the machine boots; its agent has not called",
-                now,
-            );
-            show(node, seen, now, clocks);
-        }
+        Outcome::Launched(seen) => launched(node, seen, now, clocks),
         Outcome::Refused {
             reason,
             message,
             provider_request,
         } => {
-            node.seen.provider_request = provider_request;
-            // A machine that was stopped keeps its disks through a refusal; a new one never came to be.
-            node.seen.holds = node.seen.machine.is_some();
-            fail(node, reason, &message, now);
+            // An earlier try may have had its effect although this one was refused.
+            node.seen.holds = node.seen.machine.is_some() || node.seen.attempts > 0;
+            node.seen.provider_request = provider_request.or(node.seen.provider_request.take());
+            enter(node, Phase::Failed, reason, message, None, now);
         }
         Outcome::Unanswered {
             reason,
@@ -171,233 +175,366 @@ pub fn advance(node: &mut Node, outcome: Outcome, now: Timestamp, clocks: &Clock
             retry_after,
             provider_request,
         } => {
-            let back_off = Duration::from_secs(1 << node.seen.attempts.min(5)).min(clocks.look_max);
-            node.seen.attempts = node.seen.attempts.saturating_add(1);
-            node.seen.provider_request = provider_request;
-            explain(node, reason, &message, now);
-            node.seen.due = now + retry_after.unwrap_or(back_off);
+            node.seen.provider_request = provider_request.or(node.seen.provider_request.take());
+            unanswered(node, reason, message, retry_after, now, clocks);
         }
-        Outcome::Looked(seen) => look(node, seen, now, clocks),
+        Outcome::Looked(None) => unseen(node, now, clocks),
+        Outcome::Looked(Some(seen)) => looked(node, seen, now, clocks),
         Outcome::Initializing => {
-            if let Some(hostname) = &node.agent.hostname {
-                node.seen.hostname = Some(hostname.clone());
-            }
+            let deadline = node.seen.deadline;
             enter(
                 node,
                 Phase::Initializing,
                 Reason::Initializing,
-                "initialization scripts run",
+                "initialization runs".into(),
+                deadline,
                 now,
             );
-            node.seen.due = now;
         }
         Outcome::Ready => {
-            if let Some(hostname) = &node.agent.hostname {
-                node.seen.hostname = Some(hostname.clone());
-            }
-            enter(node, Phase::Running, Reason::AsWished, "", now);
             node.ready_at = Some(now);
-            settle(node);
+            node.seen.hostname = node.agent.hostname.clone().or(node.seen.hostname.take());
+            enter(node, Phase::Running, Reason::AsWished, String::new(), None, now);
         }
         Outcome::Draining => {
+            let message = format!("the agent has {} s to finish its work", clocks.drain.as_secs());
             enter(
                 node,
                 Phase::Draining,
                 Reason::Draining,
-                "the agent is finishing its work",
+                message,
+                Some(now + clocks.drain),
                 now,
             );
-            node.seen.deadline = Some(now + clocks.drain);
-            node.seen.due = now + clocks.drain;
         }
-        Outcome::StopAccepted(seen) => {
-            enter(
-                node,
-                Phase::Stopping,
-                Reason::Stopping,
-                "the provider stops the machine",
-                now,
-            );
-            node.seen.deadline = Some(now + clocks.stop);
-            show(node, seen, now, clocks);
-        }
-        Outcome::ReleaseAccepted { gone: true } => gone(node, now),
-        Outcome::ReleaseAccepted { gone: false } => release(node, now, clocks),
-        Outcome::Rested(phase) => {
-            enter(node, phase, Reason::AsWished, "", now);
-            node.seen.deadline = None;
-            node.seen.due = now;
-            if node.settled() {
-                settle(node);
-            }
-        }
-        Outcome::GaveUp { reason, message } => fail(node, reason, &message, now),
-        Outcome::Lost { reason } => lose(node, reason, now),
+        Outcome::StopAccepted(seen) => stop_accepted(node, seen, now, clocks),
+        Outcome::ReleaseAccepted { gone } => release_accepted(node, gone, now, clocks),
+        Outcome::Rested(phase) => rest(node, phase, now),
+        Outcome::GaveUp { reason, message } => enter(node, Phase::Failed, reason, message, None, now),
+        Outcome::Lost { reason } => lose(node, reason, now, clocks),
     }
+    conclude(node, now);
 }
 
-/// Names the next machine: from here on the provider may have one of that name.
+/// Gives the next machine its name; it counts against the quota from here on.
 pub(super) fn reserve(node: &mut Node, now: Timestamp) {
-    let seen = &mut node.seen;
-    seen.incarnation += 1;
-    seen.holds = true;
-    seen.attempts = 0;
-    (seen.machine, seen.address, seen.hostname, seen.provider_request) = (None, None, None, None);
+    node.seen.incarnation += 1;
+    node.seen.holds = true;
+    node.seen.machine = None;
+    node.seen.address = None;
+    node.seen.hostname = None;
+    node.seen.provider_request = None;
     node.agent = AgentView::default();
-    let text = format!("waiting for a machine of size {}", node.size);
-    enter(node, Phase::Reserved, Reason::Reserved, &text, now);
-    node.seen.deadline = Some(now + node.start_timeout);
-    node.seen.due = now;
+    ask(node, now);
 }
 
-/// Sets the machine that is stopped on its way up again.
+/// Lets the provider be asked for the machine of the present name, for the whole start time.
+pub(super) fn ask(node: &mut Node, now: Timestamp) {
+    let message = format!("a {} machine will be asked for", node.size);
+    let deadline = Some(now + node.start_timeout);
+    enter(node, Phase::Reserved, Reason::Reserved, message, deadline, now);
+}
+
+/// Turns to the stopped machine; it counts against the quota again from here on.
 pub(super) fn resume(node: &mut Node, now: Timestamp) {
-    node.agent = AgentView::default();
-    node.seen.attempts = 0;
-    enter(
-        node,
-        Phase::Resuming,
-        Reason::MachineRequested,
-        "the provider starts the stopped machine",
-        now,
-    );
-    node.seen.deadline = Some(now + node.start_timeout);
-    node.seen.due = now;
+    let message = format!("stopped machine {} will be started", name(node));
+    let deadline = Some(now + node.start_timeout);
+    node.agent.init = Init::Pending;
+    node.agent.message.clear();
+    enter(node, Phase::Resuming, Reason::MachineRequested, message, deadline, now);
 }
 
-fn enter(node: &mut Node, phase: Phase, reason: Reason, message: &str, now: Timestamp) {
-    if node.seen.phase != phase {
-        node.seen.phase = phase;
-        node.seen.attempts = 0;
-        node.seen.condition.since = now;
+/// Boots once more, with the whole start time.
+pub(super) fn boot_again(node: &mut Node, now: Timestamp) {
+    let message = format!("waiting once more for the agent of machine {}", name(node));
+    let deadline = Some(now + node.start_timeout);
+    node.agent.init = Init::Pending;
+    node.agent.message.clear();
+    enter(node, Phase::Booting, Reason::WaitingForAgent, message, deadline, now);
+}
+
+/// Takes a lost machine's remains back, so that a new one can follow.
+pub(super) fn clear_away(node: &mut Node, now: Timestamp, clocks: &Clocks) {
+    let Condition { reason, message, .. } = node.seen.condition.clone();
+    enter(node, Phase::Releasing, reason, message, Some(now + clocks.stop), now);
+}
+
+fn launched(node: &mut Node, seen: Seen, now: Timestamp, clocks: &Clocks) {
+    if node.seen.phase == Phase::Stopped {
+        resume(node, now);
     }
-    explain(node, reason, message, now);
+    let resumed = node.seen.phase == Phase::Resuming;
+    note(node, &seen);
+    match seen.state {
+        MachineState::Pending | MachineState::Running => {
+            if resumed {
+                // What the agent said before the stop says nothing about the present boot.
+                node.agent.init = Init::Pending;
+                node.agent.message.clear();
+            }
+            booting(node, &seen, now, clocks);
+        }
+        MachineState::Stopping | MachineState::Stopped if resumed => look_later(node, seen.check_after, now, clocks),
+        MachineState::Stopping => stopping(node, &seen, now, clocks),
+        MachineState::Stopped => stopped(node, now),
+        MachineState::Releasing | MachineState::Gone => lose(node, Reason::MachineVanished, now, clocks),
+        MachineState::Evicted => lose(node, Reason::Evicted, now, clocks),
+    }
 }
 
-fn explain(node: &mut Node, reason: Reason, message: &str, now: Timestamp) {
-    let since = if node.seen.condition.reason == reason {
-        node.seen.condition.since
+fn booting(node: &mut Node, seen: &Seen, now: Timestamp, clocks: &Clocks) {
+    let deadline = node.seen.deadline.or(Some(now + node.start_timeout));
+    let (reason, message) = if seen.state == MachineState::Pending {
+        (
+            Reason::MachineRequested,
+            format!("the provider prepares machine {}", name(node)),
+        )
     } else {
-        now
+        (
+            Reason::WaitingForAgent,
+            format!("machine {} runs, its agent has not called yet", name(node)),
+        )
     };
-    node.seen.condition = Condition {
-        reason,
-        message: message.to_owned(),
-        since,
-    };
+    enter(node, Phase::Booting, reason, message, deadline, now);
+    report(node, seen, now);
+    look_later(node, seen.check_after, now, clocks);
 }
 
-fn settle(node: &mut Node) {
-    node.seen.generation = node.generation;
-    node.seen.deadline = None;
-    node.seen.due = Timestamp::NEVER;
-}
-
-fn fail(node: &mut Node, reason: Reason, message: &str, now: Timestamp) {
-    enter(node, Phase::Failed, reason, message, now);
-    node.seen.generation = node.generation;
-    node.seen.deadline = None;
-    node.seen.due = now;
-}
-
-/// The machine went away behind our back; it is still released by name, in case it did not.
-fn lose(node: &mut Node, reason: Reason, now: Timestamp) {
-    let text = match reason {
-        Reason::Evicted => "the provider took the spot machine back",
-        _ => "the machine disappeared without having been released",
-    };
-    fail(node, reason, text, now);
-}
-
-fn gone(node: &mut Node, now: Timestamp) {
-    let seen = &mut node.seen;
-    seen.holds = false;
-    (seen.machine, seen.address, seen.hostname) = (None, None, None);
-    enter(node, Phase::Off, Reason::AsWished, "", now);
-    node.seen.deadline = None;
-    node.seen.due = now;
-    if node.settled() {
-        settle(node);
+fn looked(node: &mut Node, seen: Seen, now: Timestamp, clocks: &Clocks) {
+    note(node, &seen);
+    match (seen.state, node.seen.phase) {
+        (MachineState::Pending | MachineState::Running, Phase::Booting) => booting(node, &seen, now, clocks),
+        (MachineState::Pending | MachineState::Running, Phase::Initializing) => {
+            report(node, &seen, now);
+            let message = if node.agent.message.is_empty() {
+                "initialization runs".into()
+            } else {
+                node.agent.message.clone()
+            };
+            let deadline = node.seen.deadline;
+            enter(node, Phase::Initializing, Reason::Initializing, message, deadline, now);
+            look_later(node, seen.check_after, now, clocks);
+        }
+        (MachineState::Stopped, Phase::Stopping | Phase::Draining) => stopped(node, now),
+        (MachineState::Evicted, Phase::Releasing) => release_accepted(node, false, now, clocks),
+        (MachineState::Gone, Phase::Releasing) => release_accepted(node, true, now, clocks),
+        (MachineState::Evicted, _) => lose(node, Reason::Evicted, now, clocks),
+        (MachineState::Gone, _) => lose(node, Reason::MachineVanished, now, clocks),
+        (MachineState::Releasing, Phase::Booting | Phase::Initializing | Phase::Running) => {
+            lose(node, Reason::MachineVanished, now, clocks);
+        }
+        (
+            MachineState::Pending
+            | MachineState::Running
+            | MachineState::Stopping
+            | MachineState::Stopped
+            | MachineState::Releasing,
+            _,
+        ) => {
+            look_later(node, seen.check_after, now, clocks);
+        }
     }
 }
 
-fn release(node: &mut Node, now: Timestamp, clocks: &Clocks) {
+/// The provider knows no such machine: gone, or not visible yet.
+fn unseen(node: &mut Node, now: Timestamp, clocks: &Clocks) {
+    let certain = matches!(plan::plan(node, now), Step::Launch | Step::Stop | Step::Resume);
+    match node.seen.phase {
+        Phase::Releasing => release_accepted(node, true, now, clocks),
+        Phase::Booting if !certain && now < launched_at(node) + clocks.settle + UNSEEN_MAX => {
+            look_later(node, None, now, clocks);
+        }
+        Phase::Off | Phase::Stopped if !node.seen.holds => {}
+        Phase::Off
+        | Phase::Reserved
+        | Phase::Booting
+        | Phase::Initializing
+        | Phase::Running
+        | Phase::Draining
+        | Phase::Stopping
+        | Phase::Stopped
+        | Phase::Resuming
+        | Phase::Failed => lose(node, Reason::MachineVanished, now, clocks),
+    }
+}
+
+/// The latest instant at which the present boot can have been asked for.
+fn launched_at(node: &Node) -> Timestamp {
+    let reserved = node.seen.deadline.map(|deadline| deadline - node.start_timeout);
+    reserved.map_or(node.seen.condition.since, |at| at.max(node.seen.condition.since))
+}
+
+fn lose(node: &mut Node, reason: Reason, now: Timestamp, clocks: &Clocks) {
+    let message = if reason == Reason::Evicted {
+        format!("the provider took spot machine {} back", name(node))
+    } else {
+        format!("machine {} is gone, and nobody here asked for it", name(node))
+    };
+    let down = matches!(node.seen.phase, Phase::Draining | Phase::Stopping | Phase::Releasing);
+    let (phase, deadline) = if node.goal == Goal::Started && !down {
+        (Phase::Failed, None)
+    } else {
+        (Phase::Releasing, Some(now + clocks.stop))
+    };
+    enter(node, phase, reason, message, deadline, now);
+}
+
+fn stop_accepted(node: &mut Node, seen: Seen, now: Timestamp, clocks: &Clocks) {
+    note(node, &seen);
+    match seen.state {
+        MachineState::Stopped => stopped(node, now),
+        MachineState::Pending | MachineState::Running | MachineState::Stopping => {
+            stopping(node, &seen, now, clocks);
+            node.seen.deadline = Some(now + clocks.stop);
+        }
+        MachineState::Releasing | MachineState::Gone => lose(node, Reason::MachineVanished, now, clocks),
+        MachineState::Evicted => lose(node, Reason::Evicted, now, clocks),
+    }
+}
+
+fn stopping(node: &mut Node, seen: &Seen, now: Timestamp, clocks: &Clocks) {
+    let message = format!("waiting for machine {} to stop", name(node));
     enter(
         node,
-        Phase::Releasing,
-        Reason::Releasing,
-        "the provider takes the machine back",
+        Phase::Stopping,
+        Reason::Stopping,
+        message,
+        Some(now + clocks.stop),
         now,
     );
-    node.seen.deadline = Some(now + clocks.stop);
-    let back_off = clocks.look_min * (1 << node.seen.attempts.min(6));
-    node.seen.attempts = node.seen.attempts.saturating_add(1);
-    node.seen.due = now + back_off.min(clocks.look_max);
+    look_later(node, seen.check_after, now, clocks);
 }
 
-/// Copies what a provider showed.
-fn show(node: &mut Node, seen: Seen, now: Timestamp, clocks: &Clocks) {
-    let back_off = clocks.look_min * (1 << node.seen.attempts.min(6));
+fn stopped(node: &mut Node, now: Timestamp) {
+    let message = format!("machine {} is stopped", name(node));
+    enter(node, Phase::Stopped, Reason::AsWished, message, None, now);
+}
+
+fn release_accepted(node: &mut Node, gone: bool, now: Timestamp, clocks: &Clocks) {
+    let confirmed = node.seen.phase == Phase::Releasing && node.seen.condition.reason == Reason::Releasing;
+    if !confirmed || node.seen.deadline.is_none_or(|deadline| now >= deadline) {
+        let message = match &node.seen.machine {
+            Some(machine) => format!("waiting for machine {machine} to be gone"),
+            None => format!("making sure that no machine {} is left", node.token()),
+        };
+        enter(
+            node,
+            Phase::Releasing,
+            Reason::Releasing,
+            message,
+            Some(now + clocks.stop),
+            now,
+        );
+    }
+    // A launch without an answer may have its effect up to `settle` later, after which there is nothing to wait for.
+    let settled = node.seen.condition.since + clocks.settle;
+    if gone && (node.seen.machine.is_some() || now >= settled) {
+        rest(node, Phase::Off, now);
+    } else if gone {
+        node.seen.due = settled.max(now + clocks.look_min);
+    } else {
+        look_later(node, None, now, clocks);
+    }
+}
+
+fn rest(node: &mut Node, phase: Phase, now: Timestamp) {
+    node.seen.holds = false;
+    node.seen.machine = None;
+    node.seen.address = None;
+    node.seen.hostname = None;
+    enter(node, phase, Reason::AsWished, "there is no machine".into(), None, now);
+}
+
+/// Nobody knows what came of the step, so the node goes where repeating it is the next step.
+fn unanswered(
+    node: &mut Node,
+    reason: Reason,
+    message: String,
+    retry_after: Option<Duration>,
+    now: Timestamp,
+    clocks: &Clocks,
+) {
+    let (phase, deadline) = match (plan::plan(node, now), node.seen.phase) {
+        (Step::Release, phase) if phase != Phase::Releasing => (Phase::Releasing, Some(now + clocks.stop)),
+        (Step::Stop, phase) if phase != Phase::Stopping => (Phase::Stopping, Some(now + clocks.stop)),
+        (Step::Resume, Phase::Stopped) => (Phase::Resuming, Some(now + node.start_timeout)),
+        (_, phase) => (phase, node.seen.deadline),
+    };
+    enter(node, phase, reason, message, deadline, now);
+    let doubled = BACK_OFF_FIRST.saturating_mul(1 << node.seen.attempts.min(5));
     node.seen.attempts = node.seen.attempts.saturating_add(1);
-    node.seen.due = now
-        + seen
-            .check_after
-            .unwrap_or(back_off)
-            .clamp(clocks.look_min, clocks.look_max);
-    node.seen.machine = Some(seen.machine)
-        .filter(|name| !name.is_empty())
-        .or(node.seen.machine.take());
+    let wait = doubled.min(BACK_OFF_MAX).max(retry_after.unwrap_or_default());
+    node.seen.due = now + wait;
+}
+
+/// Copies what every answer tells.
+fn note(node: &mut Node, seen: &Seen) {
+    if !seen.machine.is_empty() {
+        node.seen.machine = Some(seen.machine.clone());
+    }
     node.seen.address = seen.address.or(node.seen.address);
-    node.seen.provider_request = seen.provider_request.or(node.seen.provider_request.take());
-    if let Some(guest) = seen.guest {
-        // Such a machine has no agent to wait for: what the provider says stands for it, and nothing is to be drained.
-        node.agent = AgentView {
-            incarnation: node.seen.incarnation,
-            init: guest.init,
-            message: guest.message,
-            drained: i64::MAX,
-            hostname: Some(guest.hostname),
-            last_seen: Some(now),
-        };
-    }
-    if matches!(node.seen.phase, Phase::Booting | Phase::Initializing)
-        && node.agent_present()
-        && node.goal == Goal::Started
-    {
-        node.seen.due = match node.agent.init {
-            Init::Done | Init::Failed => now,
-            Init::Pending | Init::Running => node.seen.due,
-        };
+    if seen.provider_request.is_some() {
+        node.seen.provider_request.clone_from(&seen.provider_request);
     }
 }
 
-fn look(node: &mut Node, seen: Option<Seen>, now: Timestamp, clocks: &Clocks) {
-    let state = seen.as_ref().map(|seen| seen.state);
-    match (node.seen.phase, state) {
-        (Phase::Releasing, None | Some(MachineState::Gone)) => gone(node, now),
-        (Phase::Stopping, Some(MachineState::Stopped)) => {
-            if let Some(seen) = seen {
-                show(node, seen, now, clocks);
-            }
-            enter(node, Phase::Stopped, Reason::AsWished, "", now);
-            node.seen.deadline = None;
-            node.seen.due = now;
-            if node.settled() {
-                settle(node);
-            }
-        }
-        (Phase::Booting, None) if now.since(node.seen.condition.since) < clocks.settle + Duration::from_secs(120) => {
-            // The answer to the launch may be ahead of what the provider shows.
-            let back_off = clocks.look_min * (1 << node.seen.attempts.min(6));
-            node.seen.attempts = node.seen.attempts.saturating_add(1);
-            node.seen.due = now + back_off.min(clocks.look_max);
-        }
-        (_, Some(MachineState::Evicted)) => lose(node, Reason::Evicted, now),
-        (_, None | Some(MachineState::Gone)) => lose(node, Reason::MachineVanished, now),
-        (_, Some(_)) => {
-            if let Some(seen) = seen {
-                show(node, seen, now, clocks);
-            }
-        }
+/// Lets the provider speak in the agent's place.
+fn report(node: &mut Node, seen: &Seen, now: Timestamp) {
+    let Some(guest) = &seen.guest else { return };
+    node.agent = AgentView {
+        incarnation: node.seen.incarnation,
+        init: guest.init,
+        message: guest.message.clone(),
+        // A guest without an agent has nothing to drain, whatever is wished later.
+        drained: i64::MAX,
+        hostname: Some(guest.hostname.clone()),
+        last_seen: Some(now),
+    };
+}
+
+/// Looks again when the provider says, else the more seldom the longer the present state lasts.
+fn look_later(node: &mut Node, check_after: Option<Duration>, now: Timestamp, clocks: &Clocks) {
+    let aged = now.since(node.seen.condition.since) / 4;
+    let wait = check_after.unwrap_or(aged).clamp(clocks.look_min, clocks.look_max);
+    let at = node
+        .seen
+        .deadline
+        .map_or(now + wait, |deadline| deadline.min(now + wait));
+    node.seen.due = at.max(now + clocks.look_min);
+    node.seen.attempts = 0;
+}
+
+fn enter(node: &mut Node, phase: Phase, reason: Reason, message: String, deadline: Option<Timestamp>, now: Timestamp) {
+    let changed = node.seen.phase != phase;
+    if changed {
+        node.seen.attempts = 0;
+        node.seen.due = now;
     }
+    let since = if changed || node.seen.condition.reason != reason {
+        now
+    } else {
+        node.seen.condition.since
+    };
+    node.seen.phase = phase;
+    node.seen.condition = Condition { reason, message, since };
+    node.seen.deadline = deadline;
+}
+
+fn conclude(node: &mut Node, now: Timestamp) {
+    if node.settled() {
+        node.seen.generation = node.generation;
+        // What was given up may yet have to be withdrawn: `plan` says so, once asked.
+        node.seen.due = if node.seen.phase == Phase::Failed {
+            now
+        } else {
+            Timestamp::NEVER
+        };
+    } else if node.seen.due == Timestamp::NEVER {
+        node.seen.due = now;
+    }
+}
+
+/// What people may look for at the provider.
+fn name(node: &Node) -> String {
+    node.seen.machine.clone().unwrap_or_else(|| node.token())
 }

@@ -29,6 +29,9 @@ pub mod advance;
 pub mod plan;
 pub mod verb;
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 /// What a node is wanted to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Goal {

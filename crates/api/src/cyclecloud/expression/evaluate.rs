@@ -108,12 +108,8 @@ fn take_item(base: Value, index: Value) -> Value {
             .unwrap_or(Value::Undefined),
         (record @ Value::Record(_), Value::Text(name)) => take_member(record, &name),
         (Value::List(_) | Value::Record(_), Value::Undefined) => Value::Undefined,
-        (Value::List(_), index) => {
-            Value::error(format!("a list cannot be indexed by {}", index.kind()))
-        }
-        (Value::Record(_), index) => {
-            Value::error(format!("a record cannot be indexed by {}", index.kind()))
-        }
+        (Value::List(_), index) => Value::error(format!("a list cannot be indexed by {}", index.kind())),
+        (Value::Record(_), index) => Value::error(format!("a record cannot be indexed by {}", index.kind())),
         _ => Value::Undefined,
     }
 }
@@ -126,9 +122,7 @@ fn prefix(operator: Prefix, value: Value) -> Value {
         (Prefix::Minus, Value::Real(value)) => Value::Real(-value),
         (Prefix::Plus, value @ (Value::Integer(_) | Value::Real(_))) => value,
         (Prefix::Not, other) => Value::error(format!("cannot negate {}", other.kind())),
-        (Prefix::Minus | Prefix::Plus, other) => {
-            Value::error(format!("{} has no sign", other.kind()))
-        }
+        (Prefix::Minus | Prefix::Plus, other) => Value::error(format!("{} has no sign", other.kind())),
     }
 }
 
@@ -154,14 +148,10 @@ fn binary(operator: Binary, left: Value, right: Value) -> Value {
 /// `&&` and `||`: `decisive` on either side is the answer, whatever the other side is.
 fn logic(left: Value, right: Value, decisive: bool) -> Value {
     match (left, right) {
-        (Value::Boolean(side), _) | (_, Value::Boolean(side)) if side == decisive => {
-            Value::Boolean(decisive)
-        }
+        (Value::Boolean(side), _) | (_, Value::Boolean(side)) if side == decisive => Value::Boolean(decisive),
         (Value::Boolean(_), Value::Boolean(_)) => Value::Boolean(!decisive),
         (error @ Value::Error(_), _) | (_, error @ Value::Error(_)) => error,
-        (Value::Undefined | Value::Boolean(_), Value::Undefined | Value::Boolean(_)) => {
-            Value::Undefined
-        }
+        (Value::Undefined | Value::Boolean(_), Value::Undefined | Value::Boolean(_)) => Value::Undefined,
         (Value::Undefined | Value::Boolean(_), other) | (other, _) => {
             Value::error(format!("{} is not a boolean", other.kind()))
         }
@@ -172,11 +162,7 @@ fn contained(left: &Value, right: &Value) -> Value {
     match (left, right) {
         (Value::Error(reason), _) | (_, Value::Error(reason)) => Value::error(reason.clone()),
         (Value::Undefined, _) | (_, Value::Undefined) => Value::Undefined,
-        (_, Value::List(items)) => Value::Boolean(
-            items
-                .iter()
-                .any(|item| left.equal(item) == Value::Boolean(true)),
-        ),
+        (_, Value::List(items)) => Value::Boolean(items.iter().any(|item| left.equal(item) == Value::Boolean(true))),
         (_, other) => Value::error(format!("\"in\" needs a list, found {}", other.kind())),
     }
 }
@@ -188,9 +174,7 @@ fn compare(left: &Value, right: &Value, wanted: fn(Ordering) -> bool) -> Value {
         }
         (Value::Undefined, _) | (_, Value::Undefined) => return Value::Undefined,
         (Value::Integer(left), Value::Integer(right)) => Some(left.cmp(right)),
-        (Value::Text(left), Value::Text(right)) => {
-            Some(left.to_lowercase().cmp(&right.to_lowercase()))
-        }
+        (Value::Text(left), Value::Text(right)) => Some(left.to_lowercase().cmp(&right.to_lowercase())),
         _ => real(left)
             .zip(real(right))
             .and_then(|(left, right)| left.partial_cmp(&right)),
@@ -209,11 +193,7 @@ fn arithmetic(operator: Binary, left: Value, right: Value) -> Value {
         (Value::Text(left), Value::Text(right)) if operator == Binary::Add => text(left + &right),
         (left, right) => match real(&left).zip(real(&right)) {
             Some((left, right)) => reals(operator, left, right),
-            None => Value::error(format!(
-                "cannot calculate with {} and {}",
-                left.kind(),
-                right.kind()
-            )),
+            None => Value::error(format!("cannot calculate with {} and {}", left.kind(), right.kind())),
         },
     }
 }
@@ -256,10 +236,7 @@ fn real(value: &Value) -> Option<f64> {
 }
 
 fn integer(value: Option<i64>) -> Value {
-    value.map_or_else(
-        || Value::error("the number is out of range"),
-        Value::Integer,
-    )
+    value.map_or_else(|| Value::error("the number is out of range"), Value::Integer)
 }
 
 /// A string, or an error if it is longer than [`TEXT_MAX`].

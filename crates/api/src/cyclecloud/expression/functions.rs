@@ -56,21 +56,15 @@ pub(super) struct Call {
 
 /// Looks the function up and checks its arguments; the error is a phrase without position.
 pub(super) fn call(name: &str, arguments: Vec<Node>) -> Result<Call, String> {
-    let entry = FUNCTIONS
-        .iter()
-        .find(|(known, ..)| equal_ignoring_case(known, name));
-    let (known, function, least, most) =
-        entry.ok_or_else(|| format!("unknown function {name:?}"))?;
+    let entry = FUNCTIONS.iter().find(|(known, ..)| equal_ignoring_case(known, name));
+    let (known, function, least, most) = entry.ok_or_else(|| format!("unknown function {name:?}"))?;
     if arguments.len() < *least || arguments.len() > *most {
         let wanted = match (*least, *most) {
             (least, most) if least == most => least.to_string(),
             (least, usize::MAX) => format!("at least {least}"),
             (least, most) => format!("{least} to {most}"),
         };
-        return Err(format!(
-            "{known} takes {wanted} arguments, not {}",
-            arguments.len()
-        ));
+        return Err(format!("{known} takes {wanted} arguments, not {}", arguments.len()));
     }
     let pattern = literal_pattern(*function, &arguments)?;
     Ok(Call {
@@ -105,10 +99,7 @@ fn literal_pattern(function: Function, arguments: &[Node]) -> Result<Option<Rege
 }
 
 fn compile(pattern: &str, options: &str) -> Result<Regex, String> {
-    if let Some(unknown) = options
-        .chars()
-        .find(|option| !option.eq_ignore_ascii_case(&'i'))
-    {
+    if let Some(unknown) = options.chars().find(|option| !option.eq_ignore_ascii_case(&'i')) {
         return Err(format!("unknown regular expression option {unknown:?}"));
     }
     let built = RegexBuilder::new(pattern)
@@ -137,12 +128,8 @@ pub(super) fn apply(call: &Call, mut arguments: Vec<Value>) -> Value {
 
 /// The functions that are undefined or wrong if an argument is; `Err` carries that value.
 fn strict(call: &Call, arguments: Vec<Value>) -> Result<Value, Value> {
-    let wrong = arguments
-        .iter()
-        .find(|value| matches!(value, Value::Error(_)));
-    if let Some(value) =
-        wrong.or_else(|| arguments.iter().find(|value| **value == Value::Undefined))
-    {
+    let wrong = arguments.iter().find(|value| matches!(value, Value::Error(_)));
+    if let Some(value) = wrong.or_else(|| arguments.iter().find(|value| **value == Value::Undefined)) {
         return Err(value.clone());
     }
     match call.function {
@@ -211,11 +198,7 @@ fn expand(captures: &Captures<'_>, replacement: &str, result: &mut String) {
         match group {
             Some(group) => {
                 characters.next();
-                result.push_str(
-                    captures
-                        .get(group as usize)
-                        .map_or("", |found| found.as_str()),
-                );
+                result.push_str(captures.get(group as usize).map_or("", |found| found.as_str()));
             }
             None => result.push(character),
         }
@@ -251,12 +234,7 @@ fn substr(arguments: &[Value]) -> Result<Value, Value> {
     let source: Vec<char> = string(&arguments[0])?.chars().collect();
     let length = i64::try_from(source.len()).unwrap_or(i64::MAX);
     let start = whole(&arguments[1])?;
-    let start = if start < 0 {
-        length.saturating_add(start)
-    } else {
-        start
-    }
-    .clamp(0, length);
+    let start = if start < 0 { length.saturating_add(start) } else { start }.clamp(0, length);
     let end = match arguments.get(2).map(whole).transpose()? {
         None => length,
         Some(count) if count < 0 => length.saturating_add(count),
@@ -265,18 +243,13 @@ fn substr(arguments: &[Value]) -> Result<Value, Value> {
     .clamp(start, length);
     let skip = usize::try_from(start).unwrap_or(0);
     let take = usize::try_from(end - start).unwrap_or(0);
-    Ok(Value::Text(
-        source.into_iter().skip(skip).take(take).collect(),
-    ))
+    Ok(Value::Text(source.into_iter().skip(skip).take(take).collect()))
 }
 
 fn whole(value: &Value) -> Result<i64, Value> {
     match value {
         Value::Integer(value) => Ok(*value),
-        other => Err(Value::error(format!(
-            "expected an integer, found {}",
-            other.kind()
-        ))),
+        other => Err(Value::error(format!("expected an integer, found {}", other.kind()))),
     }
 }
 

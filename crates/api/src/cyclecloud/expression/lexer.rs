@@ -29,8 +29,8 @@ pub(super) enum Kind {
 
 /// All symbols, longer ones before their prefixes.
 const SYMBOLS: [&str; 29] = [
-    "===", "!==", "=?=", "=!=", "==", "!=", "<=", ">=", "&&", "||", "<", ">", "!", "?", ":", "+",
-    "-", "*", "/", "%", "(", ")", "{", "}", "[", "]", ",", ";", ".",
+    "===", "!==", "=?=", "=!=", "==", "!=", "<=", ">=", "&&", "||", "<", ">", "!", "?", ":", "+", "-", "*", "/", "%",
+    "(", ")", "{", "}", "[", "]", ",", ";", ".",
 ];
 
 /// Splits the text; the last token is always [`Kind::End`].
@@ -44,11 +44,9 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, ParseError> {
     loop {
         lexer.skip_blanks();
         let (line, column) = (lexer.line, lexer.column);
-        let kind = lexer.next_kind().map_err(|message| ParseError {
-            line,
-            column,
-            message,
-        })?;
+        let kind = lexer
+            .next_kind()
+            .map_err(|message| ParseError { line, column, message })?;
         let ended = kind == Kind::End;
         tokens.push(Token { kind, line, column });
         if ended {
@@ -106,9 +104,7 @@ impl<'a> Lexer<'a> {
     }
 
     fn symbol(&mut self, first: char) -> Result<Kind, String> {
-        let known = SYMBOLS
-            .iter()
-            .find(|symbol| self.rest.starts_with(**symbol));
+        let known = SYMBOLS.iter().find(|symbol| self.rest.starts_with(**symbol));
         let symbol = match known {
             Some(symbol) => symbol,
             None if first == '=' => "=",
@@ -155,10 +151,7 @@ impl<'a> Lexer<'a> {
             return 0;
         };
         let sign = usize::from(after.starts_with(['+', '-']));
-        let digits = after[sign..]
-            .chars()
-            .take_while(char::is_ascii_digit)
-            .count();
+        let digits = after[sign..].chars().take_while(char::is_ascii_digit).count();
         if digits == 0 { 0 } else { 1 + sign + digits }
     }
 

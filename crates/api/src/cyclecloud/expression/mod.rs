@@ -46,11 +46,7 @@ pub struct ParseError {
 
 impl fmt::Display for ParseError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            out,
-            "line {}, column {}: {}",
-            self.line, self.column, self.message
-        )
+        write!(out, "line {}, column {}: {}", self.line, self.column, self.message)
     }
 }
 

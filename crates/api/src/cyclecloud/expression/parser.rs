@@ -110,14 +110,11 @@ impl Node {
             Self::Literal(_) => {}
             Self::Name(name) => names.push(name),
             Self::List(items) => items.iter().for_each(|item| item.collect_names(names)),
-            Self::Record(members) => members
-                .iter()
-                .for_each(|(_, value)| value.collect_names(names)),
+            Self::Record(members) => members.iter().for_each(|(_, value)| value.collect_names(names)),
             Self::Prefix { operand, .. } => operand.collect_names(names),
             Self::Chain { first, rest } => {
                 first.collect_names(names);
-                rest.iter()
-                    .for_each(|(_, operand)| operand.collect_names(names));
+                rest.iter().for_each(|(_, operand)| operand.collect_names(names));
             }
             Self::Postfix { base, steps } => {
                 base.collect_names(names);
@@ -127,13 +124,8 @@ impl Node {
                     }
                 }
             }
-            Self::Choice(branches) => branches
-                .iter()
-                .for_each(|branch| branch.collect_names(names)),
-            Self::Call(call) => call
-                .arguments
-                .iter()
-                .for_each(|argument| argument.collect_names(names)),
+            Self::Choice(branches) => branches.iter().for_each(|branch| branch.collect_names(names)),
+            Self::Call(call) => call.arguments.iter().for_each(|argument| argument.collect_names(names)),
         }
     }
 }
@@ -148,13 +140,8 @@ pub(super) fn parse(tokens: Vec<Token>) -> Result<Node, ParseError> {
     let node = parser.expression()?;
     match parser.peek() {
         Kind::End => Ok(node),
-        Kind::Symbol("=") => {
-            Err(parser.error_here("unexpected \"=\"; compare with \"==\" or \"===\""))
-        }
-        other => Err(parser.error_here(format!(
-            "expected an operator or the end, found {}",
-            describe(other)
-        ))),
+        Kind::Symbol("=") => Err(parser.error_here("unexpected \"=\"; compare with \"==\" or \"===\"")),
+        other => Err(parser.error_here(format!("expected an operator or the end, found {}", describe(other)))),
     }
 }
 
@@ -194,10 +181,7 @@ impl Parser {
         if self.accept(symbol) {
             return Ok(());
         }
-        Err(self.error_here(format!(
-            "expected {symbol:?}, found {}",
-            describe(self.peek())
-        )))
+        Err(self.error_here(format!("expected {symbol:?}, found {}", describe(self.peek()))))
     }
 
     fn error_here(&self, message: impl Into<String>) -> ParseError {
@@ -206,9 +190,7 @@ impl Parser {
 
     fn expression(&mut self) -> Result<Node, ParseError> {
         if self.depth == DEPTH_MAX {
-            return Err(
-                self.error_here(format!("the expression is nested deeper than {DEPTH_MAX}"))
-            );
+            return Err(self.error_here(format!("the expression is nested deeper than {DEPTH_MAX}")));
         }
         self.depth += 1;
         let condition = self.binary(0)?;
@@ -226,8 +208,7 @@ impl Parser {
     /// Operators of `level_min` and tighter. Recurses at most once per level.
     fn binary(&mut self, level_min: u8) -> Result<Node, ParseError> {
         let mut left = self.prefix()?;
-        while let Some((operator, level)) = self.operator().filter(|(_, level)| *level >= level_min)
-        {
+        while let Some((operator, level)) = self.operator().filter(|(_, level)| *level >= level_min) {
             self.advance();
             let right = self.binary(level + 1)?;
             left = chain(left, operator, right);
@@ -326,8 +307,7 @@ impl Parser {
     fn word(&mut self, start: &Token, word: String) -> Result<Node, ParseError> {
         if self.accept("(") {
             let arguments = self.expressions(")")?;
-            let call =
-                functions::call(&word, arguments).map_err(|message| error_at(start, message))?;
+            let call = functions::call(&word, arguments).map_err(|message| error_at(start, message))?;
             return Ok(Node::Call(Box::new(call)));
         }
         let literal = match word.to_ascii_lowercase().as_str() {
@@ -369,14 +349,8 @@ impl Parser {
         loop {
             let start = self.token().clone();
             let name = self.name()?;
-            if members
-                .iter()
-                .any(|(known, _)| equal_ignoring_case(known, &name))
-            {
-                return Err(error_at(
-                    &start,
-                    format!("the record has two members {name:?}"),
-                ));
+            if members.iter().any(|(known, _)| equal_ignoring_case(known, &name)) {
+                return Err(error_at(&start, format!("the record has two members {name:?}")));
             }
             self.expect("=")?;
             members.push((name, self.expression()?));

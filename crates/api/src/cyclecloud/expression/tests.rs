@@ -14,10 +14,7 @@ fn node() -> Map<String, Json> {
 }
 
 fn value(text: &str) -> Value {
-    evaluate(
-        &parse(text).unwrap_or_else(|error| panic!("{text}: {error}")),
-        &node(),
-    )
+    evaluate(&parse(text).unwrap_or_else(|error| panic!("{text}: {error}")), &node())
 }
 
 fn text(value: &str) -> Value {
@@ -27,29 +24,18 @@ fn text(value: &str) -> Value {
 #[track_caller]
 fn check(text: &str, expected: Value) {
     let found = value(text);
-    assert!(
-        found.identical(&expected),
-        "{text} is {found:?} and not {expected:?}"
-    );
+    assert!(found.identical(&expected), "{text} is {found:?} and not {expected:?}");
 }
 
 #[track_caller]
 fn check_error(text: &str) {
-    assert!(
-        matches!(value(text), Value::Error(_)),
-        "{text} is {:?}",
-        value(text)
-    );
+    assert!(matches!(value(text), Value::Error(_)), "{text} is {:?}", value(text));
 }
 
 #[track_caller]
 fn check_parse_error(text: &str, line: u32, column: u32, message: &str) {
     let error = parse(text).expect_err(text);
-    assert_eq!(
-        (error.line, error.column),
-        (line, column),
-        "{text}: {error}"
-    );
+    assert_eq!((error.line, error.column), (line, column), "{text}: {error}");
     assert!(error.message.contains(message), "{text}: {error}");
 }
 
@@ -68,10 +54,7 @@ fn examples_of_the_specification_have_their_values() {
         (r#"State == "Started" && Name in {"htc-1", "htc-2"}"#, TRUE),
         (r#"State is undefined || State == "Terminated""#, FALSE),
         (r#"regexp("^htc-[0-9]+$", Name)"#, TRUE),
-        (
-            r#"PrivateIp in {"10.1.0.7"} || Template == "hpc""#,
-            Value::Undefined,
-        ),
+        (r#"PrivateIp in {"10.1.0.7"} || Template == "hpc""#, Value::Undefined),
         (r#"PrivateIp in {"10.1.0.7"} || Template == "htc""#, TRUE),
     ];
     for (expression, expected) in rows {
@@ -85,10 +68,7 @@ fn examples_of_the_specification_have_their_values() {
 #[test]
 fn only_true_matches() {
     for expression in ["undefined", "error", "1", "\"true\"", "{true}", "false"] {
-        assert!(
-            !matches(&parse(expression).expect(expression), &node()),
-            "{expression}"
-        );
+        assert!(!matches(&parse(expression).expect(expression), &node()), "{expression}");
     }
     assert!(matches(&parse("TRUE").expect("a literal"), &node()));
 }
@@ -209,12 +189,7 @@ fn mistakes_are_told_with_their_place() {
     check_parse_error("1 + \"a", 1, 5, "not closed");
     check_parse_error(r#""\d""#, 1, 1, "unknown escape");
     check_parse_error("''", 1, 1, "empty");
-    check_parse_error(
-        r#"true && regexp("(", Name)"#,
-        1,
-        9,
-        "not a regular expression",
-    );
+    check_parse_error(r#"true && regexp("(", Name)"#, 1, 9, "not a regular expression");
     check_parse_error(r#"regexp("a", Name, "x")"#, 1, 1, "option");
     check_parse_error("(1", 1, 3, "expected \")\"");
     check_parse_error("a b", 1, 3, "expected an operator");
@@ -228,13 +203,8 @@ fn length_and_depth_are_limited() {
     let nested = |depth: usize| format!("{}1{}", "(".repeat(depth), ")".repeat(depth));
     check(&nested(DEPTH_MAX - 1), Value::Integer(1));
     check_parse_error(&nested(DEPTH_MAX), 1, 101, "nested deeper");
-    assert!(
-        parse(&" ".repeat(LENGTH_MAX + 1)).is_err_and(|error| error.message.contains("longer"))
-    );
-    check_error(&format!(
-        "regexps(\"\", \"{0}\", \"{0}\")",
-        "x".repeat(1000)
-    ));
+    assert!(parse(&" ".repeat(LENGTH_MAX + 1)).is_err_and(|error| error.message.contains("longer")));
+    check_error(&format!("regexps(\"\", \"{0}\", \"{0}\")", "x".repeat(1000)));
 }
 
 #[test]

@@ -53,12 +53,9 @@ impl Value {
             Self::Integer(value) => Some(Json::from(*value)),
             Self::Real(value) => Number::from_f64(*value).map(Json::Number),
             Self::Text(value) => Some(Json::String(value.clone())),
-            Self::List(items) => Some(Json::Array(
-                items.iter().filter_map(Self::to_json).collect(),
-            )),
+            Self::List(items) => Some(Json::Array(items.iter().filter_map(Self::to_json).collect())),
             Self::Record(members) => {
-                let member =
-                    |(name, value): &(String, Value)| Some((name.clone(), value.to_json()?));
+                let member = |(name, value): &(String, Value)| Some((name.clone(), value.to_json()?));
                 Some(Json::Object(members.iter().filter_map(member).collect()))
             }
         }
@@ -100,26 +97,19 @@ impl Value {
             (Self::Undefined, _) | (_, Self::Undefined) => Self::Undefined,
             (Self::Boolean(left), Self::Boolean(right)) => Self::Boolean(left == right),
             (Self::Integer(left), Self::Integer(right)) => Self::Boolean(left == right),
-            (Self::Integer(integer), Self::Real(real))
-            | (Self::Real(real), Self::Integer(integer)) => Self::Boolean(*integer as f64 == *real),
-            (Self::Real(left), Self::Real(right)) => Self::Boolean(left == right),
-            (Self::Text(left), Self::Text(right)) => {
-                Self::Boolean(equal_ignoring_case(left, right))
+            (Self::Integer(integer), Self::Real(real)) | (Self::Real(real), Self::Integer(integer)) => {
+                Self::Boolean(*integer as f64 == *real)
             }
+            (Self::Real(left), Self::Real(right)) => Self::Boolean(left == right),
+            (Self::Text(left), Self::Text(right)) => Self::Boolean(equal_ignoring_case(left, right)),
             (Self::List(left), Self::List(right)) if left.len() == right.len() => {
                 all(left.iter().zip(right).map(|(a, b)| a.equal(b)))
             }
             (Self::Record(left), Self::Record(right)) if left.len() == right.len() => all(left
                 .iter()
                 .map(|(name, a)| member(right, name).map_or(Self::Boolean(false), |b| a.equal(b)))),
-            (Self::List(_), Self::List(_)) | (Self::Record(_), Self::Record(_)) => {
-                Self::Boolean(false)
-            }
-            _ => Self::error(format!(
-                "cannot compare {} with {}",
-                self.kind(),
-                other.kind()
-            )),
+            (Self::List(_), Self::List(_)) | (Self::Record(_), Self::Record(_)) => Self::Boolean(false),
+            _ => Self::error(format!("cannot compare {} with {}", self.kind(), other.kind())),
         }
     }
 }
@@ -183,10 +173,6 @@ pub fn equal_ignoring_case(left: &str, right: &str) -> bool {
     if left.is_ascii() && right.is_ascii() {
         return left.eq_ignore_ascii_case(right);
     }
-    let lower = |text: &str| {
-        text.chars()
-            .flat_map(char::to_lowercase)
-            .collect::<Vec<_>>()
-    };
+    let lower = |text: &str| text.chars().flat_map(char::to_lowercase).collect::<Vec<_>>();
     lower(left) == lower(right)
 }

@@ -136,9 +136,7 @@ pub(super) fn canonical(path: &[String]) -> Vec<String> {
 
 fn entry(path: &[String]) -> Option<&'static (&'static str, Type)> {
     let name = path.join(".");
-    TYPES
-        .iter()
-        .find(|(known, _)| equal_ignoring_case(known, &name))
+    TYPES.iter().find(|(known, _)| equal_ignoring_case(known, &name))
 }
 
 fn type_of(path: &[String]) -> Option<Type> {
@@ -194,11 +192,7 @@ fn names(value: Resolved, text: &str) -> Option<Vec<String>> {
         _ => text.split(',').map(str::to_owned).collect(),
     };
     let mut names: Vec<String> = Vec::new();
-    for name in listed
-        .iter()
-        .map(|name| name.trim())
-        .filter(|name| !name.is_empty())
-    {
+    for name in listed.iter().map(|name| name.trim()).filter(|name| !name.is_empty()) {
         if !names.iter().any(|known| known == name) {
             names.push(name.to_owned());
         }
@@ -224,8 +218,7 @@ fn integer(text: &str) -> Option<Number> {
 /// Digits, a point and digits; versions and exponents are texts.
 fn real(text: &str) -> Option<Number> {
     let (whole, fraction) = text.strip_prefix('-').unwrap_or(text).split_once('.')?;
-    let digits =
-        |part: &str| !part.is_empty() && part.chars().all(|character| character.is_ascii_digit());
+    let digits = |part: &str| !part.is_empty() && part.chars().all(|character| character.is_ascii_digit());
     if !digits(whole) || !digits(fraction) {
         return None;
     }
@@ -254,9 +247,7 @@ fn count(text: &str) -> Option<Json> {
 fn without_null(json: Json) -> Option<Json> {
     match json {
         Json::Null => None,
-        Json::Array(items) => Some(Json::Array(
-            items.into_iter().filter_map(without_null).collect(),
-        )),
+        Json::Array(items) => Some(Json::Array(items.into_iter().filter_map(without_null).collect())),
         Json::Object(members) => {
             let kept = members
                 .into_iter()

@@ -80,12 +80,7 @@ impl<'a> Family<'a> {
         }
     }
 
-    fn descend(
-        &self,
-        index: usize,
-        path: &mut Vec<usize>,
-        line: &mut Vec<&'a Section>,
-    ) -> Result<(), Broken> {
+    fn descend(&self, index: usize, path: &mut Vec<usize>, line: &mut Vec<&'a Section>) -> Result<(), Broken> {
         if let Some(start) = path.iter().position(|ancestor| *ancestor == index) {
             return Err(Broken::Cycle(path[start..].to_vec()));
         }
@@ -110,10 +105,7 @@ impl<'a> Family<'a> {
             .map_or(0, |(at, _)| at);
         cycle.rotate_left(first);
         let start = self.members[cycle[0]];
-        let names: Vec<&str> = cycle
-            .iter()
-            .map(|index| self.members[*index].name.as_str())
-            .collect();
+        let names: Vec<&str> = cycle.iter().map(|index| self.members[*index].name.as_str()).collect();
         let message = format!(
             "{} extends itself: {} -> {}",
             start.name,
@@ -136,12 +128,7 @@ fn parents(member: &Section, members: &[&Section], scope: &Scope, notes: &mut No
     let Some(extends) = member.attribute("Extends") else {
         return Vec::new();
     };
-    let value = values::resolve(
-        &extends.setting,
-        scope,
-        (extends.line, extends.column),
-        notes,
-    );
+    let value = values::resolve(&extends.setting, scope, (extends.line, extends.column), notes);
     let names = match attributes::typed(&extends.path, value) {
         Ok(names) => names,
         Err(message) => {
@@ -155,10 +142,7 @@ fn parents(member: &Section, members: &[&Section], scope: &Scope, notes: &mut No
         .map_or(&[][..], Vec::as_slice);
     let mut parents = Vec::new();
     for name in names.iter().filter_map(|name| name.as_str()) {
-        match members
-            .iter()
-            .position(|candidate| candidate.is_named(name))
-        {
+        match members.iter().position(|candidate| candidate.is_named(name)) {
             Some(parent) => parents.push(parent),
             None => notes.problem(
                 extends.line,

@@ -15,11 +15,7 @@ pub(super) struct Line {
 #[derive(Debug)]
 pub(super) enum Content {
     /// `[[kind name]]`: number of brackets, and the two words; the name may be empty.
-    Header {
-        rank: usize,
-        kind: String,
-        name: String,
-    },
+    Header { rank: usize, kind: String, name: String },
     /// `name = text`, `name := text` or a string over several lines.
     Attribute {
         path: Vec<String>,
@@ -79,12 +75,8 @@ pub(super) fn lines(text: &str, notes: &mut Notes) -> Vec<Line> {
 /// Column of a part within its line.
 fn column_of(line: &str, part: &str) -> u32 {
     let offset = (part.as_ptr() as usize).saturating_sub(line.as_ptr() as usize);
-    let characters = line
-        .get(..offset)
-        .map_or(0, |before| before.chars().count());
-    u32::try_from(characters)
-        .unwrap_or(u32::MAX)
-        .saturating_add(1)
+    let characters = line.get(..offset).map_or(0, |before| before.chars().count());
+    u32::try_from(characters).unwrap_or(u32::MAX).saturating_add(1)
 }
 
 fn header(line: &str) -> Result<Content, String> {
@@ -124,15 +116,10 @@ fn attribute(raw: &str, line: &str) -> Result<Content, String> {
         return Err(format!("{:?} is not the name of an attribute", name.trim()));
     }
     if path.len() > PARTS_MAX {
-        return Err(format!(
-            "the name of the attribute has more than {PARTS_MAX} parts"
-        ));
+        return Err(format!("the name of the attribute has more than {PARTS_MAX} parts"));
     }
     let mut text = after.trim();
-    if let Some(expression) = text
-        .strip_prefix('=')
-        .filter(|_| operator == Operator::Value)
-    {
+    if let Some(expression) = text.strip_prefix('=').filter(|_| operator == Operator::Value) {
         operator = Operator::Expression;
         text = expression.trim_start();
     }
@@ -145,10 +132,7 @@ fn attribute(raw: &str, line: &str) -> Result<Content, String> {
 }
 
 /// Reads on to the closing quotes if the value opens a string over several lines.
-fn join_long_text<'a>(
-    content: Content,
-    source: &mut impl Iterator<Item = (u32, &'a str)>,
-) -> Result<Content, String> {
+fn join_long_text<'a>(content: Content, source: &mut impl Iterator<Item = (u32, &'a str)>) -> Result<Content, String> {
     let Content::Attribute {
         path,
         operator,

@@ -39,11 +39,7 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            out,
-            "line {}, column {}: {}",
-            self.line, self.column, self.message
-        )
+        write!(out, "line {}, column {}: {}", self.line, self.column, self.message)
     }
 }
 
@@ -161,10 +157,7 @@ pub fn resolve(
     })
 }
 
-fn choose_cluster<'a>(
-    document: &'a Document,
-    wanted: Option<&str>,
-) -> Result<&'a Section, Problem> {
+fn choose_cluster<'a>(document: &'a Document, wanted: Option<&str>) -> Result<&'a Section, Problem> {
     let mut clusters = document.roots.iter().filter(|section| section.is_cluster());
     let Some(wanted) = wanted else {
         let no_cluster = || problem(1, 1, "the template has no [cluster NAME] section");
@@ -180,13 +173,7 @@ fn choose_cluster<'a>(
     };
     clusters
         .find(|section| section.is_named(wanted))
-        .ok_or_else(|| {
-            problem(
-                1,
-                1,
-                format!("the template has no section [cluster {wanted}]"),
-            )
-        })
+        .ok_or_else(|| problem(1, 1, format!("the template has no section [cluster {wanted}]")))
 }
 
 fn problem(line: u32, column: u32, message: impl Into<String>) -> Problem {

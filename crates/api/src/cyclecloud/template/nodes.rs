@@ -15,11 +15,7 @@ const CLUSTER_INIT: &str = "ClusterInitSpecs";
 const SCRIPT: &str = "Script";
 
 /// The attributes of the cluster section itself.
-pub(super) fn cluster_attributes(
-    cluster: &Section,
-    scope: &Scope,
-    notes: &mut Notes,
-) -> Map<String, Json> {
+pub(super) fn cluster_attributes(cluster: &Section, scope: &Scope, notes: &mut Notes) -> Map<String, Json> {
     let mut result = Map::new();
     for attribute in &cluster.attributes {
         let value = value(attribute, &attribute.path, scope, notes);
@@ -48,12 +44,7 @@ fn is_abstract(section: &Section, scope: &Scope, notes: &mut Notes) -> bool {
     own == Some(Json::Bool(true))
 }
 
-fn node(
-    section: &Section,
-    line: &[&Section],
-    scope: &Scope,
-    notes: &mut Notes,
-) -> Option<NodeTemplate> {
+fn node(section: &Section, line: &[&Section], scope: &Scope, notes: &mut Notes) -> Option<NodeTemplate> {
     let mut effective = Effective::default();
     for ancestor in line {
         effective.apply(ancestor, scope, notes);
@@ -65,10 +56,7 @@ fn node(
     };
     let scripts = effective.take_scripts();
     let (machine_types, machine_type_line) = effective.machine_types(section, kind, notes)?;
-    record::ensure(
-        &mut effective.record,
-        &[attributes::CONFIGURATION.to_owned()],
-    );
+    record::ensure(&mut effective.record, &[attributes::CONFIGURATION.to_owned()]);
     let attributes = effective.record;
     let name = section.name.clone();
     Some(NodeTemplate {
@@ -99,11 +87,7 @@ impl Effective {
                 self.machine_type_place = Some((attribute.line, attribute.column));
             }
             let value = value(attribute, &attribute.path, scope, notes);
-            record::set(
-                &mut self.record,
-                &attributes::canonical(&attribute.path),
-                value,
-            );
+            record::set(&mut self.record, &attributes::canonical(&attribute.path), value);
         }
         for child in &section.children {
             self.apply_child(child, scope, notes);
@@ -134,10 +118,7 @@ impl Effective {
             let Json::Object(members) = specification else {
                 continue;
             };
-            let key = members
-                .keys()
-                .find(|key| key.eq_ignore_ascii_case(SCRIPT))
-                .cloned();
+            let key = members.keys().find(|key| key.eq_ignore_ascii_case(SCRIPT)).cloned();
             let script = key.and_then(|key| members.shift_remove(&key));
             if let Some(Json::String(text)) =
                 script.filter(|script| script.as_str().is_some_and(|text| !text.trim().is_empty()))
@@ -149,28 +130,15 @@ impl Effective {
     }
 
     /// The machine sizes, and the line that set them; makes the record's own attribute a string if it is one.
-    fn machine_types(
-        &mut self,
-        section: &Section,
-        kind: NodeKind,
-        notes: &mut Notes,
-    ) -> Option<(Vec<String>, u32)> {
+    fn machine_types(&mut self, section: &Section, kind: NodeKind, notes: &mut Notes) -> Option<(Vec<String>, u32)> {
         let place = self.machine_type_place.unwrap_or((section.line, 1));
         let member = self.record.get_mut("MachineType");
         let mut sizes: Vec<String> = match &member {
-            Some(Json::Array(items)) => items
-                .iter()
-                .filter_map(Json::as_str)
-                .map(str::to_owned)
-                .collect(),
+            Some(Json::Array(items)) => items.iter().filter_map(Json::as_str).map(str::to_owned).collect(),
             _ => Vec::new(),
         };
         if sizes.is_empty() {
-            let word = if kind == NodeKind::Array {
-                "nodearray"
-            } else {
-                "node"
-            };
+            let word = if kind == NodeKind::Array { "nodearray" } else { "node" };
             notes.problem(
                 place.0,
                 place.1,
@@ -182,10 +150,7 @@ impl Effective {
             sizes.truncate(1);
             notes.warn(
                 place.0,
-                format_args!(
-                    "the node {} uses only the first size of several",
-                    section.name
-                ),
+                format_args!("the node {} uses only the first size of several", section.name),
             );
         }
         if let (Some(value), [only]) = (member, sizes.as_slice()) {
@@ -199,11 +164,7 @@ impl Effective {
 fn prefix(section: &Section) -> Option<Vec<String>> {
     let key = match section.kind {
         Kind::Configuration => {
-            let parts = section
-                .name
-                .split('.')
-                .map(str::trim)
-                .filter(|part| !part.is_empty());
+            let parts = section.name.split('.').map(str::trim).filter(|part| !part.is_empty());
             return Some(
                 std::iter::once(attributes::CONFIGURATION)
                     .chain(parts)
@@ -236,9 +197,6 @@ fn dedent(text: &str) -> String {
     let indentation = |line: &str| line.len() - line.trim_start_matches([' ', '\t']).len();
     let lines = text.lines().filter(|line| !line.trim().is_empty());
     let shared = lines.map(indentation).min().unwrap_or(0);
-    let cut: Vec<&str> = text
-        .split('\n')
-        .map(|line| line.get(shared..).unwrap_or(""))
-        .collect();
+    let cut: Vec<&str> = text.split('\n').map(|line| line.get(shared..).unwrap_or("")).collect();
     cut.join("\n").trim_end_matches([' ', '\t']).to_owned()
 }

@@ -26,22 +26,13 @@ pub(super) struct Scope {
 
 impl Scope {
     /// Resolves all parameters declared anywhere in the document or given.
-    pub(super) fn new(
-        roots: &[Section],
-        cluster_name: &str,
-        given: &Map<String, Json>,
-        notes: &mut Notes,
-    ) -> Self {
+    pub(super) fn new(roots: &[Section], cluster_name: &str, given: &Map<String, Json>, notes: &mut Notes) -> Self {
         let mut declared = HashMap::new();
         collect(roots, &mut declared);
         let mut scope = Self::default();
-        scope
-            .names
-            .insert("clustername".to_owned(), Json::from(cluster_name));
+        scope.names.insert("clustername".to_owned(), Json::from(cluster_name));
         for (name, value) in given {
-            if !declared.contains_key(&name.to_lowercase())
-                && !equal_ignoring_case(name, "ClusterName")
-            {
+            if !declared.contains_key(&name.to_lowercase()) && !equal_ignoring_case(name, "ClusterName") {
                 notes
                     .warnings
                     .push(format!("the parameter {name} is given but not declared"));
@@ -86,13 +77,7 @@ impl Scope {
     }
 
     /// Resolves one default after those it needs. `waiting` are the names being resolved, outermost first.
-    fn require(
-        &mut self,
-        name: &str,
-        declared: &Declared<'_>,
-        waiting: &mut Vec<String>,
-        notes: &mut Notes,
-    ) {
+    fn require(&mut self, name: &str, declared: &Declared<'_>, waiting: &mut Vec<String>, notes: &mut Notes) {
         if self.parameters.contains_key(name) {
             return;
         }
@@ -103,9 +88,7 @@ impl Scope {
             return self.define(name, Resolved::Undefined);
         };
         if waiting.iter().any(|other| other == name) || waiting.len() == DEPTH_MAX {
-            let message = format!(
-                "the default of the parameter {name} depends on itself or on too many others"
-            );
+            let message = format!("the default of the parameter {name} depends on itself or on too many others");
             notes.problem(attribute.line, attribute.column, message);
             return self.define(name, Resolved::Undefined);
         }
@@ -115,12 +98,7 @@ impl Scope {
         }
         waiting.pop();
         if !self.parameters.contains_key(name) {
-            let value = values::resolve(
-                &attribute.setting,
-                self,
-                (attribute.line, attribute.column),
-                notes,
-            );
+            let value = values::resolve(&attribute.setting, self, (attribute.line, attribute.column), notes);
             self.define(name, value);
         }
     }
@@ -133,10 +111,7 @@ type Declared<'a> = HashMap<String, Option<&'a Attribute>>;
 fn collect<'a>(sections: &'a [Section], declared: &mut Declared<'a>) {
     for section in sections {
         if section.kind == Kind::Parameter {
-            declared.insert(
-                section.name.to_lowercase(),
-                section.attribute("DefaultValue"),
-            );
+            declared.insert(section.name.to_lowercase(), section.attribute("DefaultValue"));
         }
         collect(&section.children, declared);
     }

@@ -16,16 +16,11 @@ pub(super) fn set(record: &mut Map<String, Json>, path: &[String], value: Option
 }
 
 /// The record at the path, made if it is not there; something else there is replaced.
-pub(super) fn ensure<'a>(
-    record: &'a mut Map<String, Json>,
-    path: &[String],
-) -> &'a mut Map<String, Json> {
+pub(super) fn ensure<'a>(record: &'a mut Map<String, Json>, path: &[String]) -> &'a mut Map<String, Json> {
     let mut record = record;
     for name in path {
         let key = key_of(record, name);
-        let member = record
-            .entry(key)
-            .or_insert_with(|| Json::Object(Map::new()));
+        let member = record.entry(key).or_insert_with(|| Json::Object(Map::new()));
         if !member.is_object() {
             *member = Json::Object(Map::new());
         }

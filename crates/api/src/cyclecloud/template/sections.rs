@@ -58,10 +58,7 @@ impl Section {
 
     /// The last setting of an attribute with a simple name.
     pub(super) fn attribute(&self, name: &str) -> Option<&Attribute> {
-        self.attributes
-            .iter()
-            .rev()
-            .find(|attribute| attribute.is_named(name))
+        self.attributes.iter().rev().find(|attribute| attribute.is_named(name))
     }
 }
 
@@ -109,11 +106,7 @@ pub(super) fn sections(lines: Vec<Line>, notes: &mut Notes) -> Vec<Section> {
                             column,
                             setting,
                         }),
-                        Err(error) => notes.problem(
-                            line.number,
-                            column.saturating_add(error.offset),
-                            error.message,
-                        ),
+                        Err(error) => notes.problem(line.number, column.saturating_add(error.offset), error.message),
                     };
                 }
                 Some(_) => {}
@@ -137,14 +130,7 @@ fn close(open: &mut Vec<Open>, rank: usize, roots: &mut Vec<Section>) {
     }
 }
 
-fn kind_of(
-    rank: usize,
-    word: &str,
-    name: &str,
-    parent: Option<&Open>,
-    line: u32,
-    notes: &mut Notes,
-) -> Kind {
+fn kind_of(rank: usize, word: &str, name: &str, parent: Option<&Open>, line: u32, notes: &mut Notes) -> Kind {
     let parent = parent.map(|(_, section)| section.kind);
     let in_node = matches!(parent, Some(Kind::Node | Kind::NodeArray));
     if rank > 1 && parent.is_none() {
@@ -160,13 +146,8 @@ fn kind_of(
         (2, "node") if parent == Some(Kind::Cluster) => Kind::Node,
         (2, "nodearray") if parent == Some(Kind::Cluster) => Kind::NodeArray,
         (3, "configuration") if in_node => Kind::Configuration,
-        (3, "cluster-init" | "volume" | "network-interface" | "input-endpoint")
-            if in_node && name.is_empty() =>
-        {
-            notes.warn(
-                line,
-                format_args!("the section {word} has no name and is ignored"),
-            );
+        (3, "cluster-init" | "volume" | "network-interface" | "input-endpoint") if in_node && name.is_empty() => {
+            notes.warn(line, format_args!("the section {word} has no name and is ignored"));
             Kind::Ignored
         }
         (3, "cluster-init") if in_node => Kind::ClusterInit,
@@ -179,12 +160,7 @@ fn kind_of(
         _ => {
             if parent != Some(Kind::Ignored) {
                 let brackets = ("[".repeat(rank), "]".repeat(rank));
-                let header = format!(
-                    "{}{}{}",
-                    brackets.0,
-                    format!("{word} {name}").trim(),
-                    brackets.1
-                );
+                let header = format!("{}{}{}", brackets.0, format!("{word} {name}").trim(), brackets.1);
                 notes.warn(
                     line,
                     format_args!("the section {header} is unknown here and is ignored"),
@@ -195,24 +171,13 @@ fn kind_of(
     }
 }
 
-fn check_name(
-    kind: Kind,
-    name: &str,
-    open: &[Open],
-    roots: &[Section],
-    line: u32,
-    notes: &mut Notes,
-) {
+fn check_name(kind: Kind, name: &str, open: &[Open], roots: &[Section], line: u32, notes: &mut Notes) {
     let siblings = open.last().map_or(roots, |(_, parent)| &parent.children);
     let alike: fn(Kind) -> bool = match kind {
         Kind::Cluster => |kind| kind == Kind::Cluster,
         Kind::Node | Kind::NodeArray => |kind| matches!(kind, Kind::Node | Kind::NodeArray),
         Kind::Configuration if name.split('.').count() > PARTS_MAX => {
-            return notes.problem(
-                line,
-                1,
-                format!("the prefix has more than {PARTS_MAX} parts"),
-            );
+            return notes.problem(line, 1, format!("the prefix has more than {PARTS_MAX} parts"));
         }
         _ => return,
     };

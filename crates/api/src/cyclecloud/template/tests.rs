@@ -66,8 +66,7 @@ fn map(json: Json) -> Map<String, Json> {
 #[track_caller]
 fn resolved(text: &str, parameters: Json) -> ClusterTemplate {
     let document = parse(text).unwrap_or_else(|problems| panic!("parse: {problems:?}"));
-    resolve(&document, None, "demo", &map(parameters))
-        .unwrap_or_else(|problems| panic!("resolve: {problems:?}"))
+    resolve(&document, None, "demo", &map(parameters)).unwrap_or_else(|problems| panic!("resolve: {problems:?}"))
 }
 
 /// Resolves the lines as attributes and sections of one nodearray `a` that has a size in line 3.
@@ -84,10 +83,7 @@ fn array(lines: &str, parameters: Json) -> NodeTemplate {
 /// The one attribute `X` of a nodearray, written as `X` and the rest of a line.
 #[track_caller]
 fn attribute(rest: &str, parameters: Json) -> Option<Json> {
-    array(&format!("X {rest}"), parameters)
-        .attributes
-        .get("X")
-        .cloned()
+    array(&format!("X {rest}"), parameters).attributes.get("X").cloned()
 }
 
 fn problems(text: &str, parameters: Json) -> Vec<Problem> {
@@ -102,15 +98,8 @@ fn check_problems(text: &str, expected: &[(u32, u32, &str)]) {
     let found = problems(text, json!({}));
     assert_eq!(found.len(), expected.len(), "{found:?}");
     for (problem, (line, column, message)) in found.iter().zip(expected) {
-        assert_eq!(
-            (problem.line, problem.column),
-            (*line, *column),
-            "{problem}"
-        );
-        assert!(
-            problem.message.contains(message),
-            "{problem} does not say {message:?}"
-        );
+        assert_eq!((problem.line, problem.column), (*line, *column), "{problem}");
+        assert!(problem.message.contains(message), "{problem} does not say {message:?}");
     }
 }
 
@@ -121,19 +110,11 @@ fn keys(record: &Map<String, Json>) -> Vec<&str> {
 #[test]
 fn the_example_gives_the_records_of_the_example_status() {
     let cluster = resolved(DEMO, json!({}));
-    assert_eq!(
-        (cluster.max_count, cluster.max_core_count),
-        (Some(40), Some(1000))
-    );
+    assert_eq!((cluster.max_count, cluster.max_core_count), (Some(40), Some(1000)));
     assert_eq!(cluster.warnings, Vec::<String>::new());
-    let names: Vec<&str> = cluster
-        .nodes
-        .iter()
-        .map(|node| node.name.as_str())
-        .collect();
+    let names: Vec<&str> = cluster.nodes.iter().map(|node| node.name.as_str()).collect();
     assert_eq!(names, ["scheduler", "htc", "hpc", "spot", "login"]);
-    let base =
-        json!({ "Region": "westus2", "SubnetId": "rg/vnet/compute", "Credentials": "cloud" });
+    let base = json!({ "Region": "westus2", "SubnetId": "rg/vnet/compute", "Credentials": "cloud" });
     let htc_configuration = json!({
         "autoscale": { "resources": { "slot_type": "htc" } },
         "cyclecloud": { "hosts": { "standalone_dns": { "enabled": false } } },
@@ -177,10 +158,7 @@ fn the_example_tells_kinds_sizes_and_lines() {
         (NodeKind::Standalone, 11, 12)
     );
     let htc = &cluster.nodes[1];
-    assert_eq!(
-        (htc.kind, htc.line, htc.machine_type_line),
-        (NodeKind::Array, 16, 17)
-    );
+    assert_eq!((htc.kind, htc.line, htc.machine_type_line), (NodeKind::Array, 16, 17));
     assert_eq!(htc.machine_types, ["Standard_F4s_v2", "Standard_F16s_v2"]);
     assert_eq!(htc.attributes["MaxCoreCount"], json!(64));
     assert!(!cluster.nodes[3].attributes.contains_key("MaxCoreCount"));
@@ -208,22 +186,12 @@ fn values_become_what_they_look_like() {
         ("= ${7 > 2}", json!(true)),
         ("= x-${ClusterName}-${1 + 1}.y", json!("x-demo-2.y")),
         ("= $ClusterName", json!("demo")),
-        (
-            ":= [a = 1; b = {2, undefined}]",
-            json!({ "a": 1, "b": [2] }),
-        ),
+        (":= [a = 1; b = {2, undefined}]", json!({ "a": 1, "b": [2] })),
     ];
     for (text, expected) in rows {
         assert_eq!(attribute(text, json!({})), Some(expected), "X {text}");
     }
-    for text in [
-        "=",
-        ":=",
-        ":= undefined",
-        "= =undefined",
-        "= $Missing",
-        "= ${Missing}",
-    ] {
+    for text in ["=", ":=", ":= undefined", "= =undefined", "= $Missing", "= ${Missing}"] {
         assert_eq!(attribute(text, json!({})), None, "X {text}");
     }
 }
@@ -235,15 +203,13 @@ fn strings_over_several_lines_keep_their_lines() {
         attribute("= '''a\n  # b ${c}\n\n[d]'''", json!({})),
         Some(json!("a\n  # b ${c}\n\n[d]"))
     );
-    assert_eq!(
-        attribute("= '''\r\na\r\n'''\r\nY = 1", json!({})),
-        Some(json!("a\n"))
-    );
+    assert_eq!(attribute("= '''\r\na\r\n'''\r\nY = 1", json!({})), Some(json!("a\n")));
 }
 
 #[test]
 fn comments_blanks_case_and_order_are_free() {
-    let text = "\u{feff}# note\n  [ClusteR c]\n\t[[NodeArray a]]\n   machinetype=M\n # x = y\nmaxcount=1\nMAXCOUNT =  2\n";
+    let text =
+        "\u{feff}# note\n  [ClusteR c]\n\t[[NodeArray a]]\n   machinetype=M\n # x = y\nmaxcount=1\nMAXCOUNT =  2\n";
     let node = resolved(text, json!({})).nodes.remove(0);
     assert_eq!(
         Json::Object(node.attributes),
@@ -283,15 +249,10 @@ fn defaults_of_parameters_can_need_each_other() {
     let forms = "[parameters P]\n[[[parameter A]]]\nDefaultValue := B + 1\nConfig.Template := form(only\n\
         [[[parameter B]]]\nDefaultValue = ${C * 2}\n[[[parameter C]]]\nDefaultValue = 5\n[[[[list x]]]]\ny\u{20}= (";
     let text = format!("[cluster c]\n[[node a]]\nMachineType = M\nX = $A\n{forms}");
-    assert_eq!(
-        resolved(&text, json!({})).nodes[0].attributes["X"],
-        json!(11)
-    );
-    assert_eq!(
-        resolved(&text, json!({ "c": 1 })).nodes[0].attributes["X"],
-        json!(3)
-    );
-    let circle = "[cluster c]\n[parameters P]\n[[[parameter A]]]\nDefaultValue = $B\n[[[parameter B]]]\nDefaultValue = $A";
+    assert_eq!(resolved(&text, json!({})).nodes[0].attributes["X"], json!(11));
+    assert_eq!(resolved(&text, json!({ "c": 1 })).nodes[0].attributes["X"], json!(3));
+    let circle =
+        "[cluster c]\n[parameters P]\n[[[parameter A]]]\nDefaultValue = $B\n[[[parameter B]]]\nDefaultValue = $A";
     check_problems(circle, &[(4, 16, "depends on itself")]);
 }
 
@@ -321,11 +282,7 @@ fn later_sections_and_descendants_win_and_records_merge() {
         Zone = 2";
     let cluster = resolved(text, json!({}));
     assert_eq!(
-        cluster
-            .nodes
-            .iter()
-            .map(|node| node.name.as_str())
-            .collect::<Vec<_>>(),
+        cluster.nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>(),
         ["child", "right"]
     );
     let expected = json!({
@@ -333,10 +290,7 @@ fn later_sections_and_descendants_win_and_records_merge() {
         "Configuration": { "slurm": { "hpc": true, "partition": "p" } },
     });
     assert_eq!(Json::Object(cluster.nodes[0].attributes.clone()), expected);
-    assert_eq!(
-        (cluster.nodes[0].line, cluster.nodes[0].machine_type_line),
-        (2, 21)
-    );
+    assert_eq!((cluster.nodes[0].line, cluster.nodes[0].machine_type_line), (2, 21));
     assert_eq!(
         keys(&cluster.nodes[1].attributes),
         ["Region", "Azure", "Zone", "MachineType", "Configuration"]
@@ -397,10 +351,7 @@ fn an_inherited_script_can_be_replaced_or_removed() {
         Script = \"2\"\n[[node n]]\n[[[cluster-init b]]]\nScript =\n[[[cluster-init a]]]\nscript = \"3\"";
     let node = resolved(text, json!({})).nodes.remove(0);
     assert_eq!(node.scripts, [("a".to_owned(), "3".to_owned())]);
-    assert_eq!(
-        node.attributes["ClusterInitSpecs"],
-        json!({ "a": {}, "b": {} })
-    );
+    assert_eq!(node.attributes["ClusterInitSpecs"], json!({ "a": {}, "b": {} }));
 }
 
 #[test]
@@ -487,23 +438,19 @@ fn cycles_are_told_once_and_endless_families_refused() {
     for index in 1..50 {
         let parent = index - 1;
         // Twice by a detour, as the same name twice in one list counts once.
-        doubling += &format!(
-            "[[node m{index}]]\nExtends = n{parent}\n[[node n{index}]]\nExtends = n{parent}, m{index}\n"
-        );
+        doubling +=
+            &format!("[[node m{index}]]\nExtends = n{parent}\n[[node n{index}]]\nExtends = n{parent}, m{index}\n");
     }
     let found = problems(&doubling, json!({}));
     assert!(
-        found
-            .iter()
-            .all(|problem| problem.message.contains("too many")),
+        found.iter().all(|problem| problem.message.contains("too many")),
         "{found:?}"
     );
 }
 
 #[test]
 fn the_cluster_is_chosen_by_name_or_is_the_only_one() {
-    let two =
-        parse("[cluster One]\nMaxCount = 1\n[cluster two]\nMaxCount = 2").expect("a template");
+    let two = parse("[cluster One]\nMaxCount = 1\n[cluster two]\nMaxCount = 2").expect("a template");
     assert_eq!(two.cluster_names().collect::<Vec<_>>(), ["One", "two"]);
     let chosen = resolve(&two, Some("TWO"), "mine", &Map::new()).expect("a cluster");
     assert_eq!((chosen.name.as_str(), chosen.max_count), ("mine", Some(2)));
@@ -514,11 +461,7 @@ fn the_cluster_is_chosen_by_name_or_is_the_only_one() {
     };
     assert!(refused(None).message.contains("several"));
     assert_eq!(refused(None).line, 3);
-    assert!(
-        refused(Some("three"))
-            .message
-            .contains("no section [cluster three]")
-    );
+    assert!(refused(Some("three")).message.contains("no section [cluster three]"));
     check_problems("# nothing", &[(1, 1, "no [cluster NAME]")]);
 }
 

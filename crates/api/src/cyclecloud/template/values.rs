@@ -91,8 +91,7 @@ fn plain(text: String) -> Result<Setting, ValueError> {
 
 fn is_name(text: &str) -> bool {
     let part = |character: char| character == '_' || character.is_alphanumeric();
-    text.starts_with(|character: char| part(character) && !character.is_numeric())
-        && text.chars().all(part)
+    text.starts_with(|character: char| part(character) && !character.is_numeric()) && text.chars().all(part)
 }
 
 /// A string in double quotes. One that closes before the end, as in `"a" or "b"`, is plain text after all.
@@ -127,8 +126,7 @@ fn parts(text: &str) -> Result<Vec<Part>, ValueError> {
     while let Some(found) = text[done..].find("${") {
         let opening = done + found;
         let start = opening + 2;
-        let end = closing_brace(text, start)
-            .ok_or_else(|| error_at(text, opening, "\"${\" is not closed"))?;
+        let end = closing_brace(text, start).ok_or_else(|| error_at(text, opening, "\"${\" is not closed"))?;
         if opening > done {
             parts.push(Part::Text(text[done..opening].to_owned()));
         }
@@ -175,12 +173,7 @@ fn expression_in(text: &str, start: usize, end: usize) -> Result<Expression, Val
 }
 
 /// Puts parameters in. What goes wrong is noted at the given place and gives undefined.
-pub(super) fn resolve(
-    setting: &Setting,
-    scope: &Scope,
-    place: (u32, u32),
-    notes: &mut Notes,
-) -> Resolved {
+pub(super) fn resolve(setting: &Setting, scope: &Scope, place: (u32, u32), notes: &mut Notes) -> Resolved {
     match setting {
         Setting::Undefined => Resolved::Undefined,
         Setting::Text(text) => Resolved::Value(Json::String(text.clone())),
@@ -226,11 +219,7 @@ fn mixed(parts: &[Part], scope: &Scope, place: (u32, u32), notes: &mut Notes) ->
 fn evaluate(expression: &Expression, scope: &Scope, place: (u32, u32), notes: &mut Notes) -> Value {
     match scope.evaluate(expression) {
         Value::Error(reason) => {
-            notes.problem(
-                place.0,
-                place.1,
-                format!("the expression is an error: {reason}"),
-            );
+            notes.problem(place.0, place.1, format!("the expression is an error: {reason}"));
             Value::Undefined
         }
         value => value,
