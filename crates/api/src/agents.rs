@@ -37,7 +37,6 @@ const BODY_MAX: usize = 1024 * 1024;
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// The routes under `/reeve/agent/v1`.
-#[must_use]
 pub fn routes() -> Router<App> {
     Router::new()
         .route("/reeve/agent/v1/enroll", post(enroll))

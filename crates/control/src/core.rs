@@ -76,7 +76,7 @@ pub struct Core {
     pub beats: Mutex<HashMap<NodeId, (Timestamp, Option<String>)>>,
     /// What the reconcilers did, for the console, the command line and metrics.
     pub activity: Mutex<BTreeMap<&'static str, Activity>>,
-    quotas: Mutex<HashMap<(String, String), (Timestamp, Arc<Quota>)>>,
+    quotas: Mutex<Quotas>,
     seeded: Option<AtomicU64>,
     crash: Option<Box<CrashPoint>>,
 }
@@ -93,6 +93,9 @@ pub struct Activity {
     /// What went wrong in the last one, if anything.
     pub error: Option<String>,
 }
+
+/// Quotas by (account, region), with when they were read.
+type Quotas = HashMap<(String, String), (Timestamp, Arc<Quota>)>;
 
 /// Locks a mutex; a panic elsewhere does not make plain data unusable.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -910,10 +910,11 @@ impl Change<'_> {
         let Some(pool) = self.making.pools.iter().find(|pool| pool.id == node.pool).cloned() else {
             return Err(Error::internal(format!("node {} has no pool", node.id)));
         };
-        if goal == Goal::Started && node.goal != Goal::Started {
-            if let Some(why) = self.no_room(tx, node, &pool).await? {
-                return Ok(Some(why));
-            }
+        if goal == Goal::Started
+            && node.goal != Goal::Started
+            && let Some(why) = self.no_room(tx, node, &pool).await?
+        {
+            return Ok(Some(why));
         }
         let mut wished = node.clone();
         verb::wish(&mut wished, goal, self.ctx.now());

@@ -31,7 +31,6 @@ const BODY_MAX: usize = 1024 * 1024;
 const INSTALLER_PATHS: [&str; 4] = ["installercmds", "installerCmds", "InstallerCmds", "installercmd"];
 
 /// The routes of this dialect. A trailing slash means nothing.
-#[must_use]
 pub fn routes() -> Router<App> {
     let read = |route: MethodRouter<App>| route.fallback(|headers| error::wrong_method(headers, "GET, HEAD"));
     let all = get(cluster::list)

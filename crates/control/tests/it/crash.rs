@@ -27,7 +27,8 @@ async fn a_crash_at_any_step_of_a_nodes_life_loses_nothing_and_doubles_nothing()
                 let mut machines = world.machines().await;
                 assert_eq!(machines.len(), 3, "{place} {nth} {}", world.engine);
                 let mut tokens: Vec<_> = world.nodes(&which).await.iter().map(|full| full.node.token()).collect();
-                (machines.sort(), tokens.sort());
+                machines.sort();
+                tokens.sort();
                 assert_eq!(machines, tokens, "{place} {nth} {}", world.engine);
 
                 world.plan_crash(place, nth);

@@ -27,18 +27,18 @@ use reeve_store::{
 use uuid::Uuid;
 
 /// One server's world.
-pub struct World {
-    pub core: Arc<Core>,
-    pub clock: Arc<ManualClock>,
-    pub cloud: Arc<Fake>,
-    pub ctx: Ctx,
-    pub engine: &'static str,
+pub(crate) struct World {
+    pub(crate) core: Arc<Core>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) cloud: Arc<Fake>,
+    pub(crate) ctx: Ctx,
+    pub(crate) engine: &'static str,
     store: Store,
     planned: Arc<Mutex<Option<(String, u64)>>>,
     _guard: Guard,
 }
 
-pub fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings {
         server_url: "http://127.0.0.1:1".into(),
         ca_sha256: None,
@@ -50,7 +50,7 @@ pub fn settings() -> Settings {
 }
 
 /// A world on each engine.
-pub async fn worlds(weather: fake::Settings) -> Vec<World> {
+pub(crate) async fn worlds(weather: fake::Settings) -> Vec<World> {
     let mut worlds = Vec::new();
     for (engine, store, guard) in databases().await {
         let clock = Arc::new(ManualClock::new(1_773_000_000_000_000));
@@ -113,23 +113,23 @@ async fn server(
 
 impl World {
     /// Drops the server, as a crash does, and starts another on the same database and cloud.
-    pub async fn restart(&mut self, seed: u64) {
+    pub(crate) async fn restart(&mut self, seed: u64) {
         self.core = server(&self.store, &self.clock, &self.cloud, &self.planned, seed).await;
         self.ctx.core = Arc::clone(&self.core);
     }
 
     /// Plans a crash at the `nth` passing of a place.
-    pub fn plan_crash(&self, point: &str, nth: u64) {
+    pub(crate) fn plan_crash(&self, point: &str, nth: u64) {
         *self.planned.lock().unwrap() = Some((point.to_owned(), nth));
     }
 
     /// True once the planned crash has happened.
-    pub fn crashed(&self) -> bool {
+    pub(crate) fn crashed(&self) -> bool {
         self.planned.lock().unwrap().is_none()
     }
 
     /// Imports and starts a cluster with one pool.
-    pub async fn cluster(&self, name: &str, pool: Pool) -> Selector {
+    pub(crate) async fn cluster(&self, name: &str, pool: Pool) -> Selector {
         let spec = Spec {
             name: name.into(),
             max_count: None,
@@ -146,12 +146,12 @@ impl World {
         which
     }
 
-    pub async fn nodes(&self, which: &Selector) -> Vec<Full> {
+    pub(crate) async fn nodes(&self, which: &Selector) -> Vec<Full> {
         cluster::status(&self.ctx, which, true).await.unwrap().nodes
     }
 
     /// Turns the clock and the reconcilers until `done`, for at most `seconds` of the world's time.
-    pub async fn until(&mut self, seconds: u64, what: &str, which: &Selector, done: impl Fn(&[Full]) -> bool) {
+    pub(crate) async fn until(&mut self, seconds: u64, what: &str, which: &Selector, done: impl Fn(&[Full]) -> bool) {
         for tick in 0..seconds * 4 {
             let nodes = self.nodes(which).await;
             if done(&nodes) {
@@ -181,7 +181,7 @@ impl World {
     }
 
     /// A quarter of a second; a planned crash is followed by a restart.
-    pub async fn tick(&mut self) {
+    pub(crate) async fn tick(&mut self) {
         self.clock.advance_ms(250);
         let before = self.crashed();
         if reconcile::node::activate(&self.core).await.is_err() && !before && self.crashed() {
@@ -191,7 +191,7 @@ impl World {
     }
 
     /// Machines the cloud runs or makes for us.
-    pub async fn machines(&self) -> Vec<String> {
+    pub(crate) async fn machines(&self) -> Vec<String> {
         let page = self.cloud.list(None, 100_000).await.unwrap();
         page.machines
             .into_iter()
@@ -201,14 +201,14 @@ impl World {
     }
 }
 
-pub fn all_running(nodes: &[Full]) -> bool {
+pub(crate) fn all_running(nodes: &[Full]) -> bool {
     nodes
         .iter()
         .all(|full| full.node.goal == Goal::Started && full.node.seen.phase == Phase::Running)
 }
 
 /// Alike nodes to make.
-pub fn set(count: u32) -> Set {
+pub(crate) fn set(count: u32) -> Set {
     Set {
         pool: "htc".into(),
         count,
@@ -222,7 +222,7 @@ pub fn set(count: u32) -> Set {
 }
 
 /// A pool of small machines on the fake cloud.
-pub fn pool(max_count: u32) -> Pool {
+pub(crate) fn pool(max_count: u32) -> Pool {
     Pool {
         id: PoolId(Uuid::nil()),
         cluster: ClusterId(Uuid::nil()),
