@@ -1,206 +1,374 @@
-//! Calls to the native API: where the server is, how we sign in, and what its refusals mean.
+//! The native API over HTTP.
+//!
+//! Knows addresses, TLS, credentials, pages and how refusals are read; it does not know what the answers mean. The
+//! credentials never follow a redirect, and never appear in a failure.
 
-use std::{path::PathBuf, time::Duration};
+use std::collections::HashSet;
+use std::error::Error;
+use std::net::IpAddr;
+use std::time::Duration;
 
-use reqwest::{Certificate, Method, Url};
-use serde_json::Value;
+use reeve_wire::native::{Page, Problem};
+use reqwest::header::HeaderValue;
+use reqwest::{Certificate, Method, Response, StatusCode, Url, redirect};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use super::{AUTH, Connection, Failure, SERVER, TIMEOUT, USAGE, context::Context, environment};
+use super::context::{Credentials, Target};
+use super::failure::{Failure, Kind, advice, kind_of};
 
-/// Longest time one call may take.
-const CALL_MAX: Duration = Duration::from_secs(60);
-/// Where a server is when nobody said otherwise.
-const SERVER_DEFAULT: &str = "http://127.0.0.1:8080";
+/// Longest time for a connection to come about.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest time for one answer. Importing a large template is the slowest of them.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// How many items are asked for at once.
+const PAGE_SIZE: usize = 500;
+/// The most of an answer that nobody can read which is repeated to the user, characters.
+const EXCERPT_LENGTH: usize = 200;
 
-/// How a call proves who makes it.
-pub(super) enum Credential {
-    /// A user or an application.
-    Basic(String, String),
-    /// An access token.
-    Bearer(String),
-}
-
-/// Where and as whom to call.
-pub(super) struct Target {
-    /// URL of the server.
-    pub(super) server: String,
-    /// Who calls.
-    pub(super) credential: Option<Credential>,
-    /// Certificate authorities to trust besides the system's.
-    pub(super) ca_file: Option<PathBuf>,
-    /// Any certificate is trusted.
-    pub(super) insecure: bool,
-}
-
-impl Target {
-    /// Flags and environment first, then what `reeve login` saved.
-    pub(super) fn find(connection: &Connection) -> Result<Self, Failure> {
-        let saved = match connection.server {
-            // A saved password goes to no other server than the one it was saved for.
-            Some(ref server) => Context::load()
-                .unwrap_or_default()
-                .filter(|saved| same(&saved.server, server)),
-            None => Context::load()?,
-        };
-        let given = match (
-            environment("REEVE_TOKEN"),
-            environment("REEVE_USER"),
-            environment("REEVE_PASSWORD"),
-        ) {
-            (_, Some(user), Some(password)) => Some(Credential::Basic(user, password)),
-            (Some(token), ..) => Some(Credential::Bearer(token)),
-            _ => None,
-        };
-        let mut target = Self {
-            server: connection.server.clone().unwrap_or_else(|| SERVER_DEFAULT.to_owned()),
-            credential: given,
-            ca_file: connection.ca_file.clone(),
-            insecure: connection.insecure,
-        };
-        if let Some(saved) = saved {
-            target.server = saved.server;
-            target
-                .credential
-                .get_or_insert(Credential::Basic(saved.user, saved.password));
-            target.ca_file = target.ca_file.or(saved.ca_file);
-            target.insecure |= saved.insecure;
-        }
-        Ok(target)
-    }
-}
-
-fn same(left: &str, right: &str) -> bool {
-    left.trim_end_matches('/') == right.trim_end_matches('/')
-}
-
-/// A client of one server.
+/// A client of one server with one credential.
 pub(super) struct Client {
     http: reqwest::Client,
     base: Url,
-    credential: Credential,
+    credentials: Option<Credentials>,
 }
 
 impl Client {
-    /// A client for `target`.
-    pub(super) fn new(target: Target) -> Result<Self, Failure> {
-        let base = Url::parse(&target.server)
-            .ok()
-            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-            .ok_or_else(|| Failure::new(USAGE, format!("\"{}\" is no URL of a server", target.server)))?;
-        let credential = target.credential.ok_or_else(|| {
-            Failure::new(
-                AUTH,
-                "not signed in: run reeve login, or set REEVE_USER and REEVE_PASSWORD, or REEVE_TOKEN",
-            )
-        })?;
+    /// Builds a client.
+    ///
+    /// # Errors
+    /// When the address or the file of authorities is no good.
+    pub(super) fn new(connection: Target) -> Result<Self, Failure> {
+        let base = parse_server(&connection.server)?;
+        if rustls::crypto::CryptoProvider::get_default().is_none() {
+            // Losing this race is fine: everything in this program installs the same provider.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        }
         let mut builder = reqwest::Client::builder()
-            .timeout(CALL_MAX)
             .user_agent(concat!("reeve/", env!("CARGO_PKG_VERSION")))
-            .tls_danger_accept_invalid_certs(target.insecure);
-        if let Some(file) = &target.ca_file {
-            builder = builder.tls_certs_merge(authorities(file)?);
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(ANSWER_TIMEOUT)
+            .redirect(redirect::Policy::none())
+            .tls_danger_accept_invalid_certs(connection.insecure);
+        if is_loopback(&base) {
+            builder = builder.no_proxy();
+        }
+        if let Some(path) = &connection.ca_file {
+            let wrong = |why: String| {
+                Failure::new(
+                    Kind::Usage,
+                    format!("use the authorities in {}", path.display()),
+                    why,
+                    "name a file of PEM certificates",
+                )
+            };
+            let text = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+            let authorities = Certificate::from_pem_bundle(&text).map_err(|error| wrong(describe(&error)))?;
+            if authorities.is_empty() {
+                return Err(wrong("it holds no certificate".to_owned()));
+            }
+            builder = builder.tls_certs_only(authorities);
         }
         let http = builder
             .build()
-            .map_err(|error| Failure::new(USAGE, format!("can not call: {}", chain(&error))))?;
-        Ok(Self { http, base, credential })
+            .map_err(|error| Failure::new(Kind::Usage, "set up the connection", describe(&error), ""))?;
+        Ok(Self {
+            http,
+            base,
+            credentials: connection.credentials,
+        })
     }
 
-    /// One call; the answer's body, `null` when it has none.
-    pub(super) async fn call(&self, method: Method, path: &[&str], body: Option<&Value>) -> Result<Value, Failure> {
-        self.send(method, self.url(path, None)?, body).await
+    /// The password or token would travel readable for everybody on the way.
+    pub(super) fn sends_in_the_clear(&self) -> bool {
+        self.credentials.is_some() && self.base.scheme() == "http" && !is_loopback(&self.base)
     }
 
-    /// A call that reads.
-    pub(super) async fn get(&self, path: &[&str]) -> Result<Value, Failure> {
-        self.call(Method::GET, path, None).await
+    /// Reads one thing. `doing` completes the sentence "cannot …".
+    ///
+    /// # Errors
+    /// When the server refuses, cannot be reached, or answers something else.
+    pub(super) async fn get<T: DeserializeOwned>(&self, doing: &str, path: &[&str]) -> Result<T, Failure> {
+        let bytes = self.send(doing, self.http.get(self.address(path, &[]))).await?;
+        decode(doing, &bytes)
     }
 
-    /// Every item of a list, page by page.
-    pub(super) async fn list(&self, path: &[&str]) -> Result<Vec<Value>, Failure> {
+    /// Asks for a change with a body.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(super) async fn post<T: DeserializeOwned>(
+        &self,
+        doing: &str,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        let request = self.http.post(self.address(path, &[])).json(body);
+        decode(doing, &self.send(doing, request).await?)
+    }
+
+    /// Asks for a change that needs no words.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(super) async fn ask<T: DeserializeOwned>(
+        &self,
+        doing: &str,
+        method: Method,
+        path: &[&str],
+    ) -> Result<T, Failure> {
+        let request = self.http.request(method, self.address(path, &[]));
+        decode(doing, &self.send(doing, request).await?)
+    }
+
+    /// Removes something, whatever the answer's body says.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(super) async fn delete(&self, doing: &str, path: &[&str]) -> Result<(), Failure> {
+        self.send(doing, self.http.delete(self.address(path, &[])))
+            .await
+            .map(drop)
+    }
+
+    /// Reads a list page by page, at most `limit` items of it.
+    ///
+    /// # Errors
+    /// As [`Client::get`]; also when the server's pages go round in a circle.
+    pub(super) async fn list<T: DeserializeOwned>(
+        &self,
+        doing: &str,
+        path: &[&str],
+        filters: &[(&str, Option<&str>)],
+        limit: Option<usize>,
+    ) -> Result<Vec<T>, Failure> {
+        let limit = limit.unwrap_or(usize::MAX);
         let mut items = Vec::new();
         let mut cursor: Option<String> = None;
-        loop {
-            let url = self.url(path, cursor.as_deref())?;
-            let mut page = self.send(Method::GET, url, None).await?;
-            match page.get_mut("items").map(Value::take) {
-                Some(Value::Array(more)) => items.extend(more),
-                _ => {
+        let mut seen = HashSet::new();
+        while items.len() < limit {
+            let size = PAGE_SIZE.min(limit - items.len()).to_string();
+            let mut query: Vec<(&str, &str)> = filters
+                .iter()
+                .filter_map(|(name, value)| value.map(|value| (*name, value)))
+                .collect();
+            query.push(("limit", &size));
+            if let Some(cursor) = &cursor {
+                query.push(("cursor", cursor));
+            }
+            let bytes = self.send(doing, self.http.get(self.address(path, &query))).await?;
+            let page: Page<T> = decode(doing, &bytes)?;
+            items.extend(page.items);
+            match page.next {
+                None => break,
+                Some(next) if seen.insert(next.clone()) => cursor = Some(next),
+                Some(_) => {
                     return Err(Failure::new(
-                        SERVER,
-                        "the server's answer is no list; is this a reeve server?",
+                        Kind::Server,
+                        doing,
+                        "the server's pages go round in a circle",
+                        "report this to whoever runs the server",
                     ));
                 }
             }
-            match page.get("next").and_then(Value::as_str) {
-                Some(next) if cursor.as_deref() != Some(next) => cursor = Some(next.to_owned()),
-                _ => return Ok(items),
-            }
         }
+        items.truncate(limit);
+        Ok(items)
     }
 
-    fn url(&self, path: &[&str], cursor: Option<&str>) -> Result<Url, Failure> {
-        let mut url = self.base.clone();
-        if path.iter().any(|part| part.is_empty() || *part == "." || *part == "..") {
-            return Err(Failure::new(USAGE, "a name can not be empty, \".\" or \"..\""));
-        }
-        url.path_segments_mut()
-            .map_err(|()| Failure::new(USAGE, "no URL of a server"))?
-            .pop_if_empty()
-            .extend(["reeve", "v1"])
-            .extend(path);
-        if let Some(cursor) = cursor {
-            url.query_pairs_mut().append_pair("cursor", cursor);
-        }
-        Ok(url)
-    }
-
-    async fn send(&self, method: Method, url: Url, body: Option<&Value>) -> Result<Value, Failure> {
-        let mut request = self.http.request(method, url);
-        request = match &self.credential {
-            Credential::Basic(user, password) => request.basic_auth(user, Some(password)),
-            Credential::Bearer(token) => request.bearer_auth(token),
+    async fn send(&self, doing: &str, request: reqwest::RequestBuilder) -> Result<Vec<u8>, Failure> {
+        let request = match &self.credentials {
+            None => request,
+            Some(Credentials::Password { user, password }) => request.basic_auth(user, Some(password)),
+            Some(Credentials::Token(token)) => request.bearer_auth(token),
         };
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let response = request.send().await.map_err(|error| self.unreachable(doing, &error))?;
         let status = response.status();
-        let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
-        if !status.is_success() {
-            let problem: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-            let said = problem.get("message").and_then(Value::as_str).map(str::to_owned);
-            let message = said.unwrap_or_else(|| format!("the server answered {status}"));
-            return Err(Failure::new(Failure::code_of(status), message));
+        let request_id = request_id(&response);
+        let bytes = response
+            .bytes()
+            .await
+            .map_err(|error| self.unreachable(doing, &error))?;
+        if status.is_success() {
+            return Ok(bytes.to_vec());
         }
-        if bytes.is_empty() {
-            return Ok(Value::Null);
-        }
-        serde_json::from_slice(&bytes)
-            .map_err(|_| Failure::new(SERVER, "the server's answer is not JSON; is this a reeve server?"))
+        Err(refused(doing, status, request_id, &bytes))
     }
 
-    fn unreachable(&self, error: &reqwest::Error) -> Failure {
-        let code = if error.is_timeout() { TIMEOUT } else { SERVER };
-        let mut message = format!("can not reach {}: {}", self.base, chain(error));
-        if message.contains("certificate") {
-            message.push_str("; give its certificate with --ca-file, or --insecure to trust any");
+    fn unreachable(&self, doing: &str, error: &reqwest::Error) -> Failure {
+        let why = describe(error);
+        if error.is_timeout() && !error.is_connect() {
+            return Failure::new(
+                Kind::Timeout,
+                doing,
+                format!("{} did not answer in time: {why}", self.base),
+                "try again",
+            );
         }
-        Failure::new(code, message)
+        let next = if why.to_lowercase().contains("certificate") {
+            "name the server's authority with --ca-file, or, only where nobody can listen in, pass --insecure"
+        } else {
+            "check --server or REEVE_URL, and that the server runs"
+        };
+        Failure::new(
+            Kind::Server,
+            doing,
+            format!("{} cannot be reached: {why}", self.base),
+            next,
+        )
+    }
+
+    fn address(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
+        let mut address = self.base.clone();
+        if let Ok(mut segments) = address.path_segments_mut() {
+            segments.pop_if_empty().extend(["reeve", "v1"]).extend(path);
+        }
+        if !query.is_empty() {
+            address.query_pairs_mut().extend_pairs(query);
+        }
+        address
     }
 }
 
-fn authorities(file: &PathBuf) -> Result<Vec<Certificate>, Failure> {
-    let wrong = |why: String| Failure::new(USAGE, format!("can not use {}: {why}", file.display()));
-    let text = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
-    Certificate::from_pem_bundle(&text).map_err(|error| wrong(chain(&error)))
+/// The failure that a refusing answer stands for.
+fn refused(doing: &str, status: StatusCode, request_id: Option<String>, body: &[u8]) -> Failure {
+    let code = status.as_u16();
+    let Ok(problem) = serde_json::from_slice::<Problem>(body) else {
+        let text: String = String::from_utf8_lossy(body)
+            .trim()
+            .chars()
+            .take(EXCERPT_LENGTH)
+            .collect();
+        let why = match (status.is_redirection(), text.is_empty()) {
+            (true, _) => format!("the address leads elsewhere (status {status})"),
+            (false, true) => format!("the server answered {status}"),
+            (false, false) => format!("the server answered {status}: {text}"),
+        };
+        let mut failure = Failure::new(kind_of(code), doing, why, advice(code, None));
+        failure.request_id = request_id;
+        return failure;
+    };
+    let why = match &problem.field {
+        Some(field) => format!("{} (field {field})", problem.message),
+        None => problem.message,
+    };
+    let mut failure = Failure::new(kind_of(code), doing, why, advice(code, problem.retry_after_s));
+    failure.request_id = Some(problem.request_id).filter(|id| !id.is_empty()).or(request_id);
+    failure
 }
 
-/// The innermost cause says the most; the outer ones say where.
-fn chain(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
+fn request_id(response: &Response) -> Option<String> {
+    let header: &HeaderValue = response.headers().get("x-request-id")?;
+    header.to_str().ok().map(str::to_owned)
+}
+
+fn decode<T: DeserializeOwned>(doing: &str, bytes: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        Failure::new(
+            Kind::Server,
+            doing,
+            format!("the answer cannot be read: {error}"),
+            "check that the address is a Reeve server of about this version",
+        )
+    })
+}
+
+/// The address of a server as a base to add paths to.
+///
+/// # Errors
+/// When it is no address of HTTP.
+pub(super) fn parse_server(text: &str) -> Result<Url, Failure> {
+    let wrong = |why: String| {
+        Failure::new(
+            Kind::Usage,
+            format!("use {text:?} as the server's address"),
+            why,
+            "write it like https://reeve.example:8080",
+        )
+    };
+    let address = Url::parse(text.trim()).map_err(|error| wrong(error.to_string()))?;
+    if !matches!(address.scheme(), "http" | "https") || address.host().is_none() {
+        return Err(wrong(
+            "it must begin with http:// or https:// and name a host".to_owned(),
+        ));
     }
-    cause.to_string()
+    if !address.username().is_empty() || address.password().is_some() {
+        return Err(wrong("credentials do not belong into an address".to_owned()));
+    }
+    Ok(address)
+}
+
+fn is_loopback(address: &Url) -> bool {
+    let host = address.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// An error with its causes: the outer layers alone say too little.
+fn describe(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let words = inner.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(server: &str) -> Client {
+        Client::new(Target {
+            server: server.to_owned(),
+            credentials: Some(Credentials::Token("t".to_owned())),
+            insecure: false,
+            ca_file: None,
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn names_in_paths_and_filters_are_encoded() {
+        let address = client("http://127.0.0.1:1/below/").address(&["clusters", "a/b c"], &[("name", "x&y")]);
+        assert_eq!(
+            address.as_str(),
+            "http://127.0.0.1:1/below/reeve/v1/clusters/a%2Fb%20c?name=x%26y"
+        );
+    }
+
+    #[test]
+    fn only_loopback_may_see_credentials_in_the_clear() {
+        assert!(!client("http://127.0.0.1:8080").sends_in_the_clear());
+        assert!(!client("http://[::1]:8080").sends_in_the_clear());
+        assert!(!client("https://fleet.example").sends_in_the_clear());
+        assert!(client("http://fleet.example").sends_in_the_clear());
+    }
+
+    #[test]
+    fn addresses_that_are_none_are_a_mistake_of_usage() {
+        for text in [
+            "fleet.example:8080",
+            "ftp://fleet.example",
+            "http://me:secret@fleet.example",
+            "",
+        ] {
+            assert_eq!(parse_server(text).unwrap_err().kind, Kind::Usage, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_that_is_not_ours_is_repeated_in_short() {
+        let body = format!("<html>{}</html>", "x".repeat(1000));
+        let failure = refused("list the clusters", StatusCode::BAD_GATEWAY, None, body.as_bytes());
+        assert_eq!(failure.kind, Kind::Server);
+        assert!(
+            failure.why.contains("502") && failure.why.len() < 300,
+            "{}",
+            failure.why
+        );
+    }
 }

@@ -1,89 +1,187 @@
-//! `reeve login`: asks for what is missing, tries it, saves it.
+//! `reeve login`: tries a credential and keeps it, in a file that only its owner can read.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::io::{BufRead, IsTerminal};
 
 use clap::Args;
+use reeve_wire::native::Status;
 
-use super::{
-    Connection, Failure, USAGE,
-    client::{Client, Credential, Target},
-    context::Context,
-    environment, output,
-};
+use super::Connection;
+use super::client::Client;
+use super::context::{Context, Contexts, Credentials, DEFAULT_CONTEXT, Environment, Target, from_environment, resolve};
+use super::failure::{Failure, Kind};
 
-/// Flags of `reeve login`.
-#[derive(Args)]
+/// Signs in and keeps it.
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Login {
-    /// Who signs in
-    #[arg(long, env = "REEVE_USER")]
+    /// Name of the user, or client id of the application [default: REEVE_USER]
+    #[arg(long, value_name = "NAME")]
     user: Option<String>,
+    /// Read the password from the first line of standard input instead of REEVE_PASSWORD
+    #[arg(long, conflicts_with = "token_stdin")]
+    password_stdin: bool,
+    /// Read a token from the first line of standard input instead of REEVE_TOKEN
+    #[arg(long, conflicts_with = "user")]
+    token_stdin: bool,
+    /// Name to keep it under
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_CONTEXT)]
+    name: String,
 }
 
-/// Signs in and saves the context.
-pub(super) async fn run(connection: &Connection, flags: Login) -> Result<(), Failure> {
-    let user = match flags.user {
-        Some(user) => user,
-        None => ask("user: ")?,
+/// Runs the command.
+///
+/// # Errors
+/// When there is no credential, the server does not take it, or it cannot be saved.
+pub(super) async fn run(login: Login, globals: &Connection, environment: &Environment) -> Result<(), Failure> {
+    let credentials = credentials(&login, environment, &mut std::io::stdin().lock())?;
+    let words = keep(&login.name, credentials, globals, environment).await?;
+    println!("{words}");
+    Ok(())
+}
+
+/// Tries the credential, saves it as the current context and says so.
+pub(super) async fn keep(
+    name: &str,
+    credentials: Credentials,
+    globals: &Connection,
+    environment: &Environment,
+) -> Result<String, Failure> {
+    let mut saved = Contexts::load(environment)?;
+    // The flag names the context to write here, so a context of this name need not exist yet.
+    let globals = Connection {
+        context: None,
+        ..globals.clone()
     };
-    let password = match environment("REEVE_PASSWORD") {
-        Some(password) => password,
-        None => hidden(|| ask("password: "))?,
+    let nobody = Environment {
+        settings: environment.settings.clone(),
+        ..Environment::default()
     };
-    let mut target = Target::find(connection)?;
-    target.credential = Some(Credential::Basic(user.clone(), password.clone()));
-    let (server, insecure) = (target.server.clone(), target.insecure);
-    let ca_file = target
-        .ca_file
-        .clone()
-        .map(|file| std::path::absolute(&file).unwrap_or(file));
-    Client::new(target)?.get(&["status"]).await?;
-    let saved = Context {
-        server: server.clone(),
-        user: user.clone(),
-        password,
-        ca_file,
+    let Target {
+        server,
         insecure,
-    }
-    .save()?;
-    output::print(&format!(
-        "signed in to {server} as {user}; saved in {}\n",
-        saved.display()
+        ca_file,
+        ..
+    } = resolve(&globals, &nobody, &saved)?;
+    // The file must work from every folder.
+    let ca_file = ca_file.map(|path| std::path::absolute(&path).unwrap_or(path));
+    let client = Client::new(Target {
+        server: server.clone(),
+        credentials: Some(credentials.clone()),
+        insecure,
+        ca_file: ca_file.clone(),
+    })?;
+    let _: Status = client.get("sign in", &["status"]).await?;
+    let (user, password, token) = match credentials {
+        Credentials::Password { user, password } => (Some(user), Some(password), None),
+        Credentials::Token(token) => (None, None, Some(token)),
+    };
+    let who = user.clone().unwrap_or_else(|| "the owner of the token".to_owned());
+    saved.contexts.insert(
+        name.to_owned(),
+        Context {
+            server: server.clone(),
+            user,
+            password,
+            token,
+            insecure,
+            ca_file,
+        },
+    );
+    saved.current = Some(name.to_owned());
+    let path = saved.save(environment)?;
+    Ok(format!(
+        "signed in to {server} as {who}; kept as {name:?} in {}",
+        path.display()
     ))
 }
 
-/// Reads one line.
-fn ask(question: &str) -> Result<String, Failure> {
-    let failed = |error: std::io::Error| Failure::new(USAGE, format!("can not read an answer: {error}"));
-    if std::io::stdin().is_terminal() {
-        eprint!("{question}");
-        std::io::stderr().flush().map_err(failed)?;
+/// Puts the credential together from flags, environment and standard input.
+fn credentials(login: &Login, environment: &Environment, input: &mut dyn BufRead) -> Result<Credentials, Failure> {
+    if login.token_stdin {
+        return Ok(Credentials::Token(first_line(input)?));
     }
-    let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line).map_err(failed)?;
-    let line = line.trim_end_matches(['\n', '\r']).to_owned();
-    if line.is_empty() {
-        return Err(Failure::new(
-            USAGE,
-            format!("no answer to \"{}\"", question.trim_end_matches([':', ' '])),
-        ));
+    let Some(user) = login
+        .user
+        .clone()
+        .or_else(|| environment.user.clone().filter(|_| login.password_stdin))
+    else {
+        return from_environment(environment)?.ok_or_else(|| {
+            missing(
+                "no credential was given",
+                "set REEVE_USER and REEVE_PASSWORD, or REEVE_TOKEN, or pass --user and --password-stdin",
+            )
+        });
+    };
+    if login.password_stdin {
+        return Ok(Credentials::Password {
+            user,
+            password: first_line(input)?,
+        });
     }
-    Ok(line)
+    let password = environment
+        .password
+        .clone()
+        .ok_or_else(|| missing("no password was given", "set REEVE_PASSWORD, or pass --password-stdin"))?;
+    Ok(Credentials::Password { user, password })
 }
 
-/// Runs `ask` while the terminal shows nothing of what is typed.
-fn hidden<T>(ask: impl FnOnce() -> T) -> T {
-    let terminal = std::io::stdin().is_terminal();
-    // A terminal that can not be told shows the password, which is still better than not getting in.
-    let echo = |flag: &str| {
-        if terminal {
-            let _ = std::process::Command::new("stty").arg(flag).status();
-        }
-    };
-    echo("-echo");
-    let answer = ask();
-    echo("echo");
-    if terminal {
-        eprintln!();
+/// Reads a secret that never was an argument, which other users of this host could see.
+pub(super) fn first_line(input: &mut dyn BufRead) -> Result<String, Failure> {
+    if std::io::stdin().is_terminal() {
+        eprintln!("reeve: type the secret and press Enter; it is shown as you type");
     }
-    answer
+    let mut line = String::new();
+    input
+        .read_line(&mut line)
+        .map_err(|error| missing(&error.to_string(), "send the secret to standard input"))?;
+    let secret = line.trim_end_matches(['\r', '\n']);
+    if secret.is_empty() {
+        return Err(missing("standard input was empty", "send the secret to standard input"));
+    }
+    Ok(secret.to_owned())
+}
+
+fn missing(why: &str, next: &str) -> Failure {
+    Failure::new(Kind::Credentials, "sign in", why, next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn login(user: Option<&str>, password_stdin: bool, token_stdin: bool) -> Login {
+        Login {
+            user: user.map(str::to_owned),
+            password_stdin,
+            token_stdin,
+            name: DEFAULT_CONTEXT.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_secret_is_the_first_line_of_standard_input() {
+        let found = credentials(
+            &login(Some("ada"), true, false),
+            &Environment::default(),
+            &mut &b"se cret \r\nmore"[..],
+        );
+        assert!(
+            matches!(found, Ok(Credentials::Password { user, password }) if user == "ada" && password == "se cret ")
+        );
+        let found = credentials(&login(None, false, true), &Environment::default(), &mut &b"token\n"[..]);
+        assert!(matches!(found, Ok(Credentials::Token(token)) if token == "token"));
+    }
+
+    #[test]
+    fn nothing_to_sign_in_with_is_a_failure_of_credentials() {
+        for login in [
+            login(None, false, false),
+            login(Some("ada"), false, false),
+            login(Some("ada"), true, false),
+        ] {
+            let failure = credentials(&login, &Environment::default(), &mut &b""[..])
+                .err()
+                .unwrap();
+            assert_eq!(failure.kind, Kind::Credentials);
+        }
+    }
 }

@@ -1,114 +1,146 @@
-//! The command line: a client of the native API and nothing more. It holds no rule; what it shows is what the server
-//! said, and its exit status is a contract with scripts.
+//! The command line: a client of the native API.
+//!
+//! Start with [`run`]. One module per noun turns arguments into requests; `client` sends them, `output`, `watch` and
+//! `wait` show the answers, `failure` says what went wrong. Nothing here decides what is allowed or opens the
+//! database: whatever the command line can do, anybody can do with HTTP.
 
 mod client;
-mod commands;
+mod cluster;
 mod context;
+mod credential;
+mod failure;
 mod login;
+mod node;
+mod operation;
 mod output;
+mod session;
+mod status;
+#[cfg(test)]
+mod tests;
 mod wait;
+mod watch;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
-use clap::Args;
-use reqwest::StatusCode;
+use clap::{Args, Subcommand};
 
-pub(crate) use commands::Command;
+use client::Client;
+pub(crate) use context::environment;
+use context::{Contexts, Environment};
+use failure::Failure;
+pub(crate) use failure::{SERVER, USAGE};
+pub(crate) use output::Format;
+use session::{POLL, Session};
 
-/// Exit status: the command line, or what it asks for, makes no sense.
-pub(crate) const USAGE: u8 = 1;
-/// Exit status: the server can not be reached, failed, or the operation failed.
-pub(crate) const SERVER: u8 = 2;
-/// Exit status: not signed in, or not allowed.
-const AUTH: u8 = 3;
-/// Exit status: there is no such thing.
-const NOT_FOUND: u8 = 4;
-/// Exit status: it is there already, or the state of things forbids it.
-const CONFLICT: u8 = 5;
-/// Exit status: it did not happen in time.
-const TIMEOUT: u8 = 6;
-
-/// How the server is found and what answers look like.
-#[derive(Args, Clone)]
-#[command(next_help_heading = "Client options")]
+/// Flags that every command of the client has: how the server is found and what answers look like.
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Connection {
-    /// URL of the server
-    #[arg(long, global = true, env = "REEVE_URL", value_name = "URL")]
-    server: Option<String>,
-    /// Certificate authorities to trust besides the system's, PEM
-    #[arg(long, global = true, env = "REEVE_CA_FILE", value_name = "FILE")]
-    ca_file: Option<PathBuf>,
-    /// Trust any certificate
-    #[arg(long, global = true)]
-    insecure: bool,
-    /// Shape of the answer
-    #[arg(long, short, global = true, value_enum, default_value_t)]
-    output: output::Format,
+    /// Address of the server [default: the saved login's, else http://127.0.0.1:8080]
+    #[arg(
+        long,
+        env = "REEVE_URL",
+        global = true,
+        value_name = "URL",
+        help_heading = "Client options"
+    )]
+    pub(crate) server: Option<String>,
+    /// Name of the saved login to use
+    #[arg(
+        long,
+        env = "REEVE_CONTEXT",
+        global = true,
+        value_name = "NAME",
+        help_heading = "Client options"
+    )]
+    pub(crate) context: Option<String>,
+    /// Believe any certificate; only where nobody can listen in
+    #[arg(long, global = true, help_heading = "Client options")]
+    pub(crate) insecure: bool,
+    /// Believe only the authorities in this PEM file
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "REEVE_CA_FILE",
+        help_heading = "Client options"
+    )]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// How to print answers
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_enum,
+        default_value_t,
+        help_heading = "Client options"
+    )]
+    pub(crate) output: Format,
 }
 
-/// Why a command failed.
-#[derive(Debug)]
-pub(crate) struct Failure {
-    code: u8,
-    message: String,
+/// The commands of the client.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Command {
+    /// Sign in once and keep it for later commands
+    Login(login::Login),
+    /// Show how the server is
+    Status(status::Show),
+    /// Work with clusters
+    #[command(subcommand)]
+    Cluster(cluster::Command),
+    /// Work with nodes of a cluster
+    #[command(subcommand)]
+    Node(node::Command),
+    /// See what became of accepted requests
+    #[command(subcommand)]
+    Operation(operation::Command),
+    /// Work with users, applications and API keys
+    #[command(subcommand)]
+    Credential(credential::Command),
 }
 
-impl Failure {
-    fn new(code: u8, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-        }
-    }
-
-    /// The exit status for an answer of the server.
-    fn code_of(status: StatusCode) -> u8 {
-        match status.as_u16() {
-            400 | 405 | 413 | 415 | 422 => USAGE,
-            401 | 403 => AUTH,
-            404 | 410 => NOT_FOUND,
-            409 | 412 => CONFLICT,
-            408 | 504 => TIMEOUT,
-            _ => SERVER,
-        }
-    }
-}
-
-/// Runs a command of the client.
+/// Runs one command and returns the exit status: 0 done, 1 misunderstood, 2 the server failed, 3 not signed in or not
+/// allowed, 4 not found, 5 not in this state, 6 not in time. Failures are told on standard error.
 pub(crate) async fn run(connection: Connection, command: Command) -> ExitCode {
-    match commands::run(&connection, command).await {
+    match signed_in(command, &connection).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("reeve: {}", failure.message);
-            ExitCode::from(failure.code)
+            failure.tell(&mut std::io::stderr());
+            ExitCode::from(failure.status())
         }
     }
 }
 
-/// A variable of the environment, if it is set and not empty.
-#[expect(clippy::disallowed_methods, reason = "bin reads the environment for everybody")]
-pub(crate) fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|text| !text.is_empty())
+async fn signed_in(command: Command, globals: &Connection) -> Result<(), Failure> {
+    let environment = Environment::read();
+    if let Command::Login(login) = command {
+        return login::run(login, globals, &environment).await;
+    }
+    let connection = context::resolve(globals, &environment, &Contexts::load(&environment)?)?;
+    let mut session = Session {
+        client: Client::new(connection)?,
+        format: globals.output,
+        answers: Box::new(std::io::stdout()),
+        notes: Box::new(std::io::stderr()),
+        answers_on_terminal: std::io::stdout().is_terminal(),
+        notes_on_terminal: std::io::stderr().is_terminal(),
+        poll: POLL,
+    };
+    if session.client.sends_in_the_clear() {
+        session.note("reeve: warning: the credential travels unencrypted; use an https:// address");
+    }
+    dispatch(&mut session, command).await
 }
 
-#[cfg(test)]
-mod tests {
-    use super::{AUTH, CONFLICT, Failure, NOT_FOUND, SERVER, TIMEOUT, USAGE};
-    use reqwest::StatusCode;
-
-    #[test]
-    fn every_answer_has_the_exit_status_that_scripts_expect() {
-        let cases = [
-            (StatusCode::BAD_REQUEST, USAGE),
-            (StatusCode::UNAUTHORIZED, AUTH),
-            (StatusCode::FORBIDDEN, AUTH),
-            (StatusCode::NOT_FOUND, NOT_FOUND),
-            (StatusCode::CONFLICT, CONFLICT),
-            (StatusCode::GATEWAY_TIMEOUT, TIMEOUT),
-            (StatusCode::SERVICE_UNAVAILABLE, SERVER),
-        ];
-        for (status, code) in cases {
-            assert_eq!(Failure::code_of(status), code, "{status}");
-        }
+async fn dispatch(session: &mut Session, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Status(show) => status::run(session, &show).await,
+        Command::Cluster(command) => cluster::run(session, command).await,
+        Command::Node(command) => node::run(session, command).await,
+        Command::Operation(command) => operation::run(session, command).await,
+        Command::Credential(command) => credential::run(session, command).await,
+        // Signing in comes before there is a session.
+        Command::Login(_) => Ok(()),
     }
 }

@@ -1,230 +1,252 @@
-//! What answers look like: tables for people, JSON, YAML and names for programs.
-
-use std::io::Write as _;
+//! How answers look: tables for people, JSON and YAML for programs, bare names for shells.
+//!
+//! Knows formats and nothing of nouns: those say through [`Record`] which cells they have. Text of the server is
+//! stripped of control characters before it reaches a terminal, as some of it was written by machines of the fleet.
 
 use clap::ValueEnum;
-use serde_json::Value;
+use serde::Serialize;
 
-use super::{Failure, SERVER};
+use super::failure::{Failure, Kind};
 
-/// Shape of an answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+/// How answers are printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// Columns
+    /// A table of what matters most
     #[default]
     Table,
-    /// More columns
+    /// A table of everything that fits a line
     Wide,
-    /// JSON as the server said it
+    /// JSON
     Json,
-    /// The same as YAML
+    /// YAML
     Yaml,
-    /// Names alone
+    /// Names only, one a line
     Name,
 }
 
-/// A column: its title, the JSON pointer to its value, and whether it shows in the narrow table.
-pub(super) type Column = (&'static str, &'static str, bool);
-
-/// Columns of clusters.
-pub(super) const CLUSTERS: &[Column] = &[
-    ("NAME", "/name", true),
-    ("PHASE", "/phase", true),
-    ("GOAL", "/goal", true),
-    ("NODES", "/nodes/total", true),
-    ("RUNNING", "/nodes/running", true),
-    ("FAILED", "/nodes/failed", true),
-    ("SIMULATED", "/simulated", true),
-    ("CREATED", "/createdAt", false),
-    ("ID", "/id", false),
-];
-/// Columns of nodes.
-pub(super) const NODES: &[Column] = &[
-    ("NAME", "/name", true),
-    ("POOL", "/pool", true),
-    ("SIZE", "/size", true),
-    ("PHASE", "/phase", true),
-    ("GOAL", "/goal", true),
-    ("ADDRESS", "/address", true),
-    ("MESSAGE", "/message", true),
-    ("HOSTNAME", "/hostname", false),
-    ("MACHINE", "/machine", false),
-    ("GROUP", "/placementGroup", false),
-    ("LAST SEEN", "/agent/lastSeen", false),
-    ("SINCE", "/since", false),
-    ("ID", "/id", false),
-];
-/// Columns of operations.
-pub(super) const OPERATIONS: &[Column] = &[
-    ("ID", "/id", true),
-    ("CLUSTER", "/cluster", true),
-    ("VERB", "/verb", true),
-    ("STATE", "/state", true),
-    ("DONE", "/progress/done", true),
-    ("FAILED", "/progress/failed", true),
-    ("TOTAL", "/progress/total", true),
-    ("BY", "/actor", false),
-    ("CREATED", "/createdAt", false),
-];
-/// Columns of credentials.
-pub(super) const CREDENTIALS: &[Column] = &[
-    ("NAME", "/name", true),
-    ("KIND", "/kind", true),
-    ("ROLE", "/roles/0/role", true),
-    ("SCOPE", "/roles/0/scope", true),
-    ("ID", "/id", true),
-    ("CREATED", "/createdAt", false),
-    ("EXPIRES", "/expiresAt", false),
-    ("REVOKED", "/revokedAt", false),
-];
-
-/// The text of a list.
-pub(super) fn list(format: Format, columns: &[Column], items: &[Value]) -> Result<String, Failure> {
-    match format {
-        Format::Table | Format::Wide => Ok(table(columns, items, format == Format::Wide)),
-        Format::Name => Ok(items.iter().map(|item| name(item) + "\n").collect()),
-        Format::Json | Format::Yaml => one(format, &Value::Array(items.to_vec())),
+impl Format {
+    /// Meant for people, not for programs.
+    pub(super) fn is_table(self) -> bool {
+        matches!(self, Self::Table | Self::Wide)
     }
 }
 
-/// The text of one thing: in tables, a line for each of its fields.
-pub(super) fn one(format: Format, item: &Value) -> Result<String, Failure> {
-    let failed = |error: &dyn std::fmt::Display| Failure::new(SERVER, format!("can not show the answer: {error}"));
+/// Something that has a line in a table.
+pub(super) trait Record: Serialize {
+    /// Headings of the columns.
+    const COLUMNS: &'static [&'static str];
+    /// Headings of the columns that only a wide table has.
+    const MORE: &'static [&'static str];
+
+    /// What tells it from its like.
+    fn name(&self) -> String;
+
+    /// One cell per heading.
+    fn cells(&self) -> Vec<String>;
+
+    /// One cell per heading of a wide table.
+    fn more(&self) -> Vec<String>;
+}
+
+/// The cell that marks what only exists on paper.
+pub(super) fn simulated(is: bool) -> String {
+    if is { "simulated".to_owned() } else { String::new() }
+}
+
+/// The cell of something that may be unknown.
+pub(super) fn or_dash(text: Option<&str>) -> String {
+    match text {
+        Some(text) if !text.is_empty() => text.to_owned(),
+        _ => "-".to_owned(),
+    }
+}
+
+/// Headings of the columns in this format.
+pub(super) fn headings<T: Record>(format: Format) -> Vec<&'static str> {
     match format {
-        Format::Json => serde_json::to_string_pretty(item)
-            .map(|text| text + "\n")
-            .map_err(|error| failed(&error)),
-        Format::Yaml => serde_saphyr::to_string(item)
-            .map(|text| text.trim_end().to_owned() + "\n")
-            .map_err(|error| failed(&error)),
-        Format::Name => Ok(name(item) + "\n"),
+        Format::Wide => T::COLUMNS.iter().chain(T::MORE).copied().collect(),
+        _ => T::COLUMNS.to_vec(),
+    }
+}
+
+/// The cells of one line in this format, fit for a terminal.
+pub(super) fn line<T: Record>(item: &T, format: Format) -> Vec<String> {
+    let mut cells = item.cells();
+    if format == Format::Wide {
+        cells.extend(item.more());
+    }
+    cells.iter().map(|cell| clean(cell)).collect()
+}
+
+/// A list in this format, ending in a line feed.
+///
+/// # Errors
+/// When the items cannot be written as JSON or YAML.
+pub(super) fn list<T: Record>(items: &[T], format: Format) -> Result<String, Failure> {
+    match format {
+        Format::Json | Format::Yaml => document(&items, format),
+        Format::Name => Ok(items.iter().map(|item| format!("{}\n", clean(&item.name()))).collect()),
         Format::Table | Format::Wide => {
-            let mut rows = Vec::new();
-            fields("", item, &mut rows);
-            Ok(aligned(&rows))
+            let heading = headings::<T>(format).into_iter().map(str::to_owned).collect();
+            let lines: Vec<Vec<String>> = std::iter::once(heading)
+                .chain(items.iter().map(|item| line(item, format)))
+                .collect();
+            Ok(aligned(&lines))
         }
     }
 }
 
-/// Writes to standard output. A reader that has seen enough is no failure.
-pub(super) fn print(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(SERVER, format!("can not write the answer: {error}")))
+/// One thing in this format, ending in a line feed: one line per property where a list has one column.
+///
+/// # Errors
+/// As [`list`].
+pub(super) fn one<T: Record>(item: &T, format: Format) -> Result<String, Failure> {
+    match format {
+        Format::Json | Format::Yaml => document(item, format),
+        Format::Name => Ok(format!("{}\n", clean(&item.name()))),
+        Format::Table | Format::Wide => {
+            let cells = headings::<T>(Format::Wide).into_iter().zip(line(item, Format::Wide));
+            let lines: Vec<Vec<String>> = cells
+                .filter(|(_, cell)| !cell.is_empty())
+                .map(|(heading, cell)| vec![heading.to_owned(), cell])
+                .collect();
+            Ok(aligned(&lines))
         }
-        _ => Ok(()),
     }
 }
 
-fn name(item: &Value) -> String {
-    ["/name", "/id", "/operation", "/cluster/name"]
-        .iter()
-        .find_map(|at| item.pointer(at))
-        .map_or_else(String::new, text)
-}
-
-fn table(columns: &[Column], items: &[Value], wide: bool) -> String {
-    let shown: Vec<&Column> = columns.iter().filter(|(_, _, narrow)| wide || *narrow).collect();
-    let mut rows = vec![shown.iter().map(|(title, ..)| (*title).to_owned()).collect::<Vec<_>>()];
-    rows.extend(items.iter().map(|item| {
-        shown
-            .iter()
-            .map(|(_, at, _)| item.pointer(at).map_or_else(|| "-".to_owned(), text))
-            .collect()
-    }));
-    aligned(&rows)
-}
-
-/// Rows with every column as wide as its widest cell.
-fn aligned(rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        rows.iter()
-            .filter_map(|row| row.get(column))
-            .map(|cell| cell.chars().count())
-            .max()
+/// Anything as JSON or YAML, ending in a line feed.
+///
+/// # Errors
+/// When it cannot be written so.
+pub(super) fn document(item: &impl Serialize, format: Format) -> Result<String, Failure> {
+    let wrong = |why: String| Failure::new(Kind::Server, "print the answer", why, "choose another output with -o");
+    let mut text = match format {
+        Format::Yaml => serde_saphyr::to_string(item).map_err(|error| wrong(error.to_string()))?,
+        _ => serde_json::to_string_pretty(item).map_err(|error| wrong(error.to_string()))?,
     };
-    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
-    let mut out = String::new();
-    for row in rows {
-        let line: String = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:<width$}   "))
-            .collect();
-        out.push_str(line.trim_end());
-        out.push('\n');
+    if !text.ends_with('\n') {
+        text.push('\n');
     }
-    out
+    Ok(text)
 }
 
-/// Name and value of every leaf, depth first.
-fn fields(prefix: &str, value: &Value, rows: &mut Vec<Vec<String>>) {
-    let under = |key: &str| {
-        if prefix.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{prefix}.{key}")
-        }
-    };
-    match value {
-        Value::Object(map) => map.iter().for_each(|(key, inner)| fields(&under(key), inner, rows)),
-        Value::Array(list) if list.iter().any(|inner| inner.is_object() || inner.is_array()) => {
-            list.iter()
-                .enumerate()
-                .for_each(|(at, inner)| fields(&under(&at.to_string()), inner, rows));
-        }
-        other => rows.push(vec![prefix.to_owned(), text(other)]),
-    }
-}
-
-/// A value on one line. What servers and machines say can not steer the terminal.
-fn text(value: &Value) -> String {
-    let plain = match value {
-        Value::Null => "-".to_owned(),
-        Value::String(text) if text.is_empty() => "-".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Array(list) => list.iter().map(text).collect::<Vec<_>>().join(", "),
-        other => other.to_string(),
-    };
-    plain
-        .chars()
+/// Text without anything a terminal would obey.
+pub(super) fn clean(text: &str) -> String {
+    text.chars()
         .map(|letter| if letter.is_control() { ' ' } else { letter })
         .collect()
 }
 
+/// Lines of cells as text whose columns are as wide as their widest cell. A grid of lines would only be in the way of
+/// `awk` and `grep`, so there is none.
+fn aligned(lines: &[Vec<String>]) -> String {
+    let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        lines
+            .iter()
+            .filter_map(|cells| cells.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+    };
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let mut text = String::new();
+    for cells in lines {
+        let padded: Vec<String> = cells
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}", width = *width))
+            .collect();
+        text.push_str(padded.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Format, NODES, list, one};
-    use serde_json::json;
+    use super::*;
 
-    #[test]
-    fn a_table_has_a_line_per_item_and_a_dash_for_what_is_unknown() {
-        let items = [json!({"name": "execute-1", "pool": "execute", "phase": "running", "message": "a\u{1b}[2Jb"})];
-        let table = list(Format::Table, NODES, &items).expect("shown");
-        let mut lines = table.lines();
-        assert!(lines.next().expect("a head").starts_with("NAME        POOL"), "{table}");
-        let line = lines.next().expect("a row");
-        assert!(line.starts_with("execute-1   execute   -"), "{line}");
-        assert!(!line.contains('\u{1b}'), "{line}");
+    #[derive(Serialize)]
+    struct Thing {
+        name: &'static str,
+        size: u32,
+    }
+
+    impl Record for Thing {
+        const COLUMNS: &'static [&'static str] = &["NAME", "SIZE"];
+        const MORE: &'static [&'static str] = &["TWICE"];
+
+        fn name(&self) -> String {
+            self.name.to_owned()
+        }
+
+        fn cells(&self) -> Vec<String> {
+            vec![self.name.to_owned(), self.size.to_string()]
+        }
+
+        fn more(&self) -> Vec<String> {
+            vec![(self.size * 2).to_string()]
+        }
+    }
+
+    fn things() -> Vec<Thing> {
+        vec![
+            Thing { name: "short", size: 1 },
+            Thing {
+                name: "much-longer",
+                size: 20,
+            },
+        ]
     }
 
     #[test]
-    fn names_alone_come_one_a_line() {
-        let items = [json!({"name": "a"}), json!({"id": "7"})];
-        assert_eq!(list(Format::Name, NODES, &items).expect("shown"), "a\n7\n");
+    fn a_table_aligns_its_columns_and_leaves_no_trailing_space() {
+        let text = list(&things(), Format::Table).unwrap();
+        assert_eq!(text, "NAME         SIZE\nshort        1\nmuch-longer  20\n");
     }
 
     #[test]
-    fn one_thing_is_shown_field_by_field() {
-        let shown = one(
-            Format::Table,
-            &json!({"name": "a", "nodes": {"total": 3}, "tags": ["x", "y"]}),
-        );
+    fn a_wide_table_has_more_columns() {
+        let text = list(&things(), Format::Wide).unwrap();
+        assert_eq!(text.lines().next().unwrap(), "NAME         SIZE  TWICE");
+    }
+
+    #[test]
+    fn names_stand_alone_one_a_line() {
+        assert_eq!(list(&things(), Format::Name).unwrap(), "short\nmuch-longer\n");
+    }
+
+    #[test]
+    fn json_and_yaml_read_back_as_what_was_printed() {
+        let json: serde_json::Value = serde_json::from_str(&list(&things(), Format::Json).unwrap()).unwrap();
+        let yaml: serde_json::Value = serde_saphyr::from_str(&list(&things(), Format::Yaml).unwrap()).unwrap();
+        assert_eq!(json[1]["size"], 20);
+        assert_eq!(json, yaml);
+    }
+
+    #[test]
+    fn an_empty_list_still_shows_its_headings() {
+        assert_eq!(list::<Thing>(&[], Format::Table).unwrap(), "NAME  SIZE\n");
+        assert_eq!(list::<Thing>(&[], Format::Json).unwrap(), "[]\n");
+    }
+
+    #[test]
+    fn one_thing_has_a_line_per_property() {
         assert_eq!(
-            shown.expect("shown"),
-            "name          a\nnodes.total   3\ntags          x, y\n"
+            one(&things()[0], Format::Table).unwrap(),
+            "NAME   short\nSIZE   1\nTWICE  2\n"
         );
+    }
+
+    #[test]
+    fn words_of_machines_cannot_command_the_terminal() {
+        let hostile = Thing {
+            name: "a\u{1b}[2Jb\nc",
+            size: 1,
+        };
+        let text = list(&[hostile], Format::Table).unwrap();
+        assert!(!text.contains('\u{1b}'));
+        assert_eq!(text.lines().count(), 2);
     }
 }
