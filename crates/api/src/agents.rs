@@ -3,8 +3,7 @@
 //! Turns the wire's words into those of [`reeve_control::agent`] and back. It decides nothing, and does not know which
 //! dialect a cluster came from.
 
-pub mod binary;
-mod refusal;
+pub(crate) mod refusal;
 mod translate;
 
 use std::time::Duration;
@@ -41,7 +40,7 @@ pub fn routes() -> Router<App> {
     Router::new()
         .route("/reeve/agent/v1/enroll", post(enroll))
         .route("/reeve/agent/v1/beat", post(beat))
-        .route("/reeve/agent/v1/binary/{architecture}", get(binary::fetch))
+        .route("/reeve/agent/v1/binary/{architecture}", get(crate::program::fetch))
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(RequestDecompressionLayer::new())
 }
@@ -101,7 +100,7 @@ async fn hear(app: &App, headers: &HeaderMap, body: Result<Bytes, BytesRejection
 }
 
 /// The token or credential of a call.
-fn bearer(headers: &HeaderMap) -> Result<Secret, Refusal> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<Secret, Refusal> {
     match request::authorization(headers) {
         Some(Credential::Bearer(secret)) => Ok(secret),
         Some(Credential::Basic(..) | Credential::Key(_)) | None => Err(Refusal::no_token()),

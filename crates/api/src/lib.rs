@@ -6,6 +6,7 @@
 pub mod agents;
 pub mod cyclecloud;
 pub mod native;
+pub mod program;
 pub mod rafay;
 pub mod request;
 pub mod runai;

@@ -17,7 +17,7 @@ pub struct Error {
 }
 
 /// Kinds of failure. Out of capacity, over quota, throttled and unanswered are four different things: the first is
-/// remembered against the bucket, the second against the account, the third against the call rate, and the fourth
+/// remembered against the machine size, the second against the account, the third against the call rate, and the fourth
 /// says nothing at all about the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {

@@ -12,7 +12,7 @@ use reeve_wire::agent::Refusal as Body;
 
 /// A status with its body.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     status: StatusCode,
     body: Body,
 }
@@ -31,17 +31,17 @@ impl Refusal {
     }
 
     /// The call is not what the protocol says.
-    pub(super) fn invalid(message: impl Into<String>) -> Self {
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid", message)
     }
 
     /// The agent is newer than this server.
-    pub(super) fn protocol(message: impl Into<String>) -> Self {
+    pub(crate) fn protocol(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "unsupported_protocol", message)
     }
 
     /// The call carries no bearer token.
-    pub(super) fn no_token() -> Self {
+    pub(crate) fn no_token() -> Self {
         Self::new(
             StatusCode::UNAUTHORIZED,
             "token_unknown",
@@ -50,12 +50,12 @@ impl Refusal {
     }
 
     /// The body could not be read, or is too long.
-    pub(super) fn body(rejection: &BytesRejection) -> Self {
+    pub(crate) fn body(rejection: &BytesRejection) -> Self {
         Self::new(rejection.status(), "invalid", rejection.body_text())
     }
 
     /// There is no program for this architecture here.
-    pub(super) fn no_binary(message: impl Into<String>) -> Self {
+    pub(crate) fn no_binary(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "invalid", message)
     }
 }

@@ -30,7 +30,7 @@ use super::{
     record::Record,
     status::{self, Condition, InstallerCommand, OperationState, OperationStatus, Outcome, Provision, StatusInput},
 };
-use crate::{App, agents::binary, request};
+use crate::{App, program, request};
 
 /// Name under which documents are kept beside clusters.
 const DIALECT: &str = "rafay";
@@ -311,14 +311,14 @@ async fn commands(app: &App, ctx: &Ctx, project: &str, name: &str, headers: &Hea
     if !installer::harmless(&server) {
         app.settings.server_url.trim_end_matches('/').clone_into(&mut server);
     }
-    let sum = binary::sha256().await?;
+    let sum = program::sha256().await?;
     let command = |arch: &str| InstallerCommand {
         arch: arch.to_owned(),
         command: installer::command(&Facts {
             server: &server,
             token: &token,
             arch,
-            sha256: (arch == binary::architecture()).then_some(sum),
+            sha256: (arch == program::architecture()).then_some(sum),
             ca_sha256: app.settings.ca_sha256.as_deref(),
         }),
         expires_at_us: Some(expires.0),

@@ -18,8 +18,6 @@ use reeve_store::testing;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::agents;
-
 const BASE: &str = "/apis/infra.k8smgmt.io/v3/projects/defaultproject/clusters";
 const DOCUMENT: &str = include_str!("../../tests/data/rafay/apply_single_node.json");
 
@@ -71,7 +69,7 @@ async fn servers() -> Vec<Server> {
         let ctx = Ctx::system(Arc::clone(&core), tenant, "test");
         let key = api_key(&ctx, "Organization Admin").await;
         let reader = api_key(&ctx, "Project Read Only").await;
-        let router = super::routes().merge(agents::routes()).with_state(core);
+        let router = crate::router(core);
         servers.push(Server {
             router,
             clock,

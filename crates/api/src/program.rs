@@ -18,8 +18,8 @@ use reeve_model::{Error, Result};
 use ring::digest;
 use tokio::{fs::File, io::AsyncReadExt};
 
-use super::{bearer, refusal::Refusal};
 use crate::App;
+use crate::agents::{bearer, refusal::Refusal};
 
 /// The running image.
 const IMAGE: &str = "/proc/self/exe";
@@ -65,7 +65,7 @@ pub async fn sha256() -> Result<&'static str> {
 }
 
 /// The handler: a join token opens it.
-pub(super) async fn fetch(State(app): State<App>, Path(wanted): Path<String>, headers: HeaderMap) -> Response {
+pub(crate) async fn fetch(State(app): State<App>, Path(wanted): Path<String>, headers: HeaderMap) -> Response {
     serve(&app, &wanted, &headers)
         .await
         .unwrap_or_else(IntoResponse::into_response)
