@@ -202,6 +202,10 @@ pub async fn enroll(core: &Core, ask: &Enrolment) -> Result<Admitted, Failure> {
             "the node this join token was made for no longer exists",
         );
     };
+    if let Some(why) = ask.failed_precheck.as_ref().filter(|_| known.node.is_none()) {
+        tx.commit().await.map_err(stored("commit"))?;
+        return refused(Refused::Precheck, why.clone());
+    }
     let first = store::identity::use_join_token(&mut tx, &hash, &ask.instance)
         .await
         .map_err(stored("use join token"))?;

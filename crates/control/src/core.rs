@@ -94,6 +94,9 @@ pub struct Activity {
     pub error: Option<String>,
 }
 
+/// How often a quota never heard before is asked for.
+const QUOTA_TRIES: usize = 8;
+
 /// Quotas by (account, region), with when they were read.
 type Quotas = HashMap<(String, String), (Timestamp, Arc<Quota>)>;
 
@@ -197,32 +200,43 @@ impl Core {
         })
     }
 
-    /// The quota of an account's region, at most a minute old.
+    /// The quota of an account's region: at most a minute old, or older while the provider does not answer.
     ///
     /// # Errors
-    /// `Unavailable` when the provider did not answer.
+    /// `Unavailable` when the provider has not answered yet at all.
     pub async fn quota(&self, account: &Account, region: &str) -> Result<Arc<Quota>> {
         let place = (account.name.clone(), region.to_owned());
         let now = self.now();
-        if let Some((at, quota)) = lock(&self.quotas).get(&place)
+        let known = lock(&self.quotas).get(&place).cloned();
+        if let Some((at, quota)) = &known
             && now.since(*at) < Duration::from_secs(60)
         {
             return Ok(Arc::clone(quota));
         }
-        let quota = account.machines.quota(region).await.map_err(|error| {
+        // Nothing can be decided without a first answer, so a lost one is asked for again at once.
+        let tries = if known.is_some() { 1 } else { QUOTA_TRIES };
+        let mut silence = String::new();
+        for _ in 0..tries {
+            match account.machines.quota(region).await {
+                Ok(quota) => {
+                    let quota = Arc::new(quota);
+                    lock(&self.quotas).insert(place, (now, Arc::clone(&quota)));
+                    return Ok(quota);
+                }
+                Err(error) => silence = error.message,
+            }
+        }
+        known.map(|(_, quota)| quota).ok_or_else(|| {
             Error::new(
                 Kind::Unavailable {
                     retry_after: Duration::from_secs(5),
                 },
                 format!(
-                    "provider account \"{}\" did not tell its quota: {}",
-                    account.name, error.message
+                    "provider account \"{}\" did not tell its quota: {silence}",
+                    account.name
                 ),
             )
-        })?;
-        let quota = Arc::new(quota);
-        lock(&self.quotas).insert(place, (now, Arc::clone(&quota)));
-        Ok(quota)
+        })
     }
 
     /// A machine size of an account.

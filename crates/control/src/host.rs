@@ -318,9 +318,10 @@ pub(crate) async fn admit(core: &Core, tx: &mut Tx, token: &JoinToken, ask: &Enr
         .iter()
         .find_map(|text| text.parse().ok().filter(|ip: &std::net::Ipv4Addr| !ip.is_loopback()));
     if let Some(why) = &ask.failed_precheck {
+        // The host is not let in, but people are to see why: the caller commits and refuses.
         set(&mut node, Reason::PrecheckFailed, why, now);
         store::node::wish(tx, &node).await.map_err(stored("write host"))?;
-        return Err(Failure::Refused(Refused::Precheck, why.clone()));
+        return Ok(node);
     }
     let known = matches!(node.seen.condition.reason, Reason::Discovered | Reason::Approved);
     if !known {

@@ -65,7 +65,7 @@ async fn a_request_key_works_once_and_a_limit_is_never_passed() {
                 .message
                 .as_ref()
                 .unwrap()
-                .contains("the node limit of the pool"),
+                .contains("the maximum node count of the pool"),
             "{third:?}"
         );
     }
