@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use reeve_model::{
-    Error, Kind, Result, Timestamp,
+    Error, Result, Timestamp,
     node::{AgentView, Goal, Init, Node},
     pool::{Pool, Script},
 };
@@ -258,13 +258,13 @@ pub async fn enroll(core: &Core, ask: &Enrolment) -> Result<Admitted, Failure> {
 pub async fn beat(core: &Core, credential: &str, beat: &Beat, wait: Duration) -> Result<Goals, Failure> {
     let hash = core.key.keyed_hash("agent", credential);
     let bell = {
-        let (node, report_missing) = hear(core, &hash, beat).await?;
+        let node = hear(core, &hash, beat).await?;
         let bell = Arc::clone(
             lock(&core.waiting)
                 .entry(node.id)
                 .or_insert_with(|| Arc::new(Notify::new())),
         );
-        tracing::trace!(node.id = %node.id, report_missing, "beat heard");
+        tracing::trace!(node.id = %node.id, "beat heard");
         bell
     };
     let deadline = tokio::time::Instant::now() + wait;
@@ -297,7 +297,7 @@ async fn standing(db: &mut Conn, hash: &str) -> Result<Node, Failure> {
     }
 }
 
-async fn hear(core: &Core, hash: &str, beat: &Beat) -> Result<(Node, bool), Failure> {
+async fn hear(core: &Core, hash: &str, beat: &Beat) -> Result<Node, Failure> {
     let now = core.now();
     let mut db = core.store.read().await.map_err(stored("read"))?;
     let node = standing(&mut db, hash).await?;
@@ -314,7 +314,7 @@ async fn hear(core: &Core, hash: &str, beat: &Beat) -> Result<(Node, bool), Fail
         || beat.facts.is_some();
     if !changed {
         lock(&core.beats).insert(node.id, (now, beat.sample.clone()));
-        return Ok((node, false));
+        return Ok(node);
     }
     let mut view = AgentView {
         init,
@@ -347,7 +347,7 @@ async fn hear(core: &Core, hash: &str, beat: &Beat) -> Result<(Node, bool), Fail
         .map_err(stored("wake node"))?;
     tx.commit().await.map_err(stored("commit"))?;
     core.nodes_due.notify_one();
-    Ok((node, true))
+    Ok(node)
 }
 
 /// What a node's agent should bring about.
@@ -402,17 +402,6 @@ pub async fn flush_beats(core: &Core) -> Result<usize> {
         return Err(stored("write beats")(error));
     }
     Ok(heard.len())
-}
-
-/// An error that tells an agent to try again.
-#[must_use]
-pub fn busy() -> Error {
-    Error::new(
-        Kind::Unavailable {
-            retry_after: Duration::from_secs(1),
-        },
-        "the server is starting or stopping",
-    )
 }
 
 /// When the clock of an agent is off by more than this, people are told.

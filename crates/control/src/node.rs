@@ -3,7 +3,7 @@
 //! Every verb here writes rows and wakes the reconciler; none waits for a cloud.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, HashSet},
     sync::Arc,
 };
 
@@ -1099,15 +1099,6 @@ pub async fn list(ctx: &Ctx, which: &cluster::Selector) -> Result<(Cluster, Vec<
         })
         .collect();
     Ok((cluster, detailed))
-}
-
-/// Names of regions and accounts that decisions of `pools` lock, for tests of lock order.
-#[must_use]
-pub fn lock_order(pools: &[Pool]) -> BTreeSet<(String, String)> {
-    pools
-        .iter()
-        .map(|pool| (pool.account.clone(), pool.region.clone()))
-        .collect()
 }
 
 /// When a node's agent was last heard of, beats not yet written included.

@@ -189,16 +189,6 @@ pub async fn delete(tx: &mut Tx, id: ClusterId) -> Result<()> {
     Ok(())
 }
 
-/// Records when its cluster agent was last heard of.
-pub async fn heard(tx: &mut Tx, id: ClusterId, at: Timestamp) -> Result<()> {
-    tx.run(
-        "update cluster set last_seen = $1 where id = $2",
-        args![at.0, id.to_string()],
-    )
-    .await
-    .map(|_| ())
-}
-
 /// A folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folder {
