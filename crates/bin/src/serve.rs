@@ -151,7 +151,7 @@ fn settings(config: &Config, server_url: String, ca_sha256: Option<String>) -> S
         beat_interval: seconds(config.beat_interval_s, 5),
         token_life: seconds(config.token_life_s, 3600),
         region_default: config.region_default.clone().unwrap_or_else(|| "local".to_owned()),
-        create_max: config.create_max.unwrap_or(5000),
+        create_max: config.create_max.unwrap_or(50_000),
     }
 }
 

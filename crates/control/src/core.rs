@@ -14,7 +14,7 @@ use reeve_model::{
 };
 use reeve_provider::{Clock, Machines, Quota, Size};
 use reeve_store::engine::Store;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
 use crate::secret::{ServerKey, jwt::SigningKey, remember::Remembered};
@@ -64,6 +64,8 @@ pub struct Core {
     pub key: ServerKey,
     /// Keys that sign access tokens, newest first.
     pub signing: Mutex<Vec<SigningKey>>,
+    /// Turns at hashing a password: each takes tens of megabytes, and anybody may knock.
+    pub hashing: Semaphore,
     /// Credentials verified within the last minute.
     pub remembered: Mutex<Remembered<Arc<Actor>>>,
     /// Rings when nodes may be due.
@@ -93,6 +95,9 @@ pub struct Activity {
     /// What went wrong in the last one, if anything.
     pub error: Option<String>,
 }
+
+/// Passwords hashed at the same time; others wait their turn.
+const HASHING_AT_ONCE: usize = 2;
 
 /// How often a quota never heard before is asked for.
 const QUOTA_TRIES: usize = 8;
@@ -133,6 +138,7 @@ impl Core {
             roles,
             key,
             signing: Mutex::new(signing),
+            hashing: Semaphore::new(HASHING_AT_ONCE),
             remembered: Mutex::new(Remembered::new(10_000)),
             nodes_due: Notify::new(),
             clusters_due: Notify::new(),

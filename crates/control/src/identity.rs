@@ -223,6 +223,7 @@ async fn check_basic(core: &Core, name: &str, given: &Secret) -> Result<Identity
     let user = known.into_iter().find(|identity| identity.kind == IdentityKind::User);
     let stored_hash = user.as_ref().map(|user| user.secret_hash.clone());
     let given = given.clone();
+    let _turn = core.hashing.acquire().await.map_err(Error::internal)?;
     let good = tokio::task::spawn_blocking(move || password::verify(given.expose(), stored_hash.as_deref()))
         .await
         .map_err(Error::internal)?
