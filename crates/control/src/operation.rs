@@ -49,78 +49,110 @@ pub(crate) async fn find_in(ctx: &Ctx, db: &mut Conn, which: &Selector) -> Resul
         .map(|cluster| (operation, cluster)))
 }
 
-/// One operation, `None` when there is none the caller may see.
+/// One operation without its progress, `None` when there is none the caller may see.
 ///
 /// # Errors
 /// `Unavailable` when the database does not answer.
-pub async fn find(ctx: &Ctx, which: &Selector) -> Result<Option<Shown>> {
+pub async fn find(ctx: &Ctx, which: &Selector) -> Result<Option<Operation>> {
     let mut db = ctx.core.store.read().await.map_err(stored("read"))?;
-    let Some((operation, cluster)) = find_in(ctx, &mut db, which).await? else {
-        return Ok(None);
-    };
-    let progress = store::operation::progress(&mut db, operation.id)
-        .await
-        .map_err(stored("read progress"))?;
-    Ok(Some(Shown {
-        operation,
-        cluster: cluster.name,
-        progress,
-    }))
+    Ok(find_in(ctx, &mut db, which).await?.map(|(operation, _)| operation))
 }
 
-/// One operation.
+/// One operation with its progress, which takes a look at every row it names.
 ///
 /// # Errors
 /// `NotFound`.
 pub async fn get(ctx: &Ctx, id: OperationId) -> Result<Shown> {
-    find(ctx, &Selector::Id(id))
-        .await?
-        .ok_or_else(|| Error::not_found("operation", id))
+    let mut db = ctx.core.store.read().await.map_err(stored("read"))?;
+    let found = find_in(ctx, &mut db, &Selector::Id(id)).await?;
+    let (operation, cluster) = found.ok_or_else(|| Error::not_found("operation", id))?;
+    let progress = store::operation::progress(&mut db, operation.id)
+        .await
+        .map_err(stored("read progress"))?;
+    Ok(Shown {
+        operation,
+        cluster: cluster.name,
+        progress,
+    })
 }
 
-/// Operations before the cursor `before`, newest first, of all clusters the caller may see.
+/// Operations before the cursor `before` with their cursors, newest first, of all clusters the caller may see.
 ///
 /// # Errors
-/// `NotFound` for an unknown cluster.
-pub async fn list(ctx: &Ctx, cluster: Option<ClusterId>, before: i64, limit: u32) -> Result<Vec<(Shown, i64)>> {
+/// `Unavailable` when the database does not answer.
+pub async fn list(ctx: &Ctx, cluster: Option<ClusterId>, before: i64, limit: u32) -> Result<Vec<(Operation, i64)>> {
     let mut db = ctx.core.store.read().await.map_err(stored("read"))?;
-    let clusters: BTreeMap<ClusterId, Cluster> = store::cluster::list(&mut db, ctx.tenant())
+    let rows = rows(ctx, &mut db, cluster, before, limit).await?;
+    Ok(rows
+        .into_iter()
+        .map(|(operation, _, sequence)| (operation, sequence))
+        .collect())
+}
+
+/// As [`list`], with the progress of each.
+///
+/// # Errors
+/// `Unavailable` when the database does not answer.
+pub async fn list_progress(
+    ctx: &Ctx,
+    cluster: Option<ClusterId>,
+    before: i64,
+    limit: u32,
+) -> Result<Vec<(Shown, i64)>> {
+    let mut db = ctx.core.store.read().await.map_err(stored("read"))?;
+    let mut shown = Vec::new();
+    for (operation, cluster, sequence) in rows(ctx, &mut db, cluster, before, limit).await? {
+        let progress = store::operation::progress(&mut db, operation.id)
+            .await
+            .map_err(stored("read progress"))?;
+        shown.push((
+            Shown {
+                operation,
+                cluster,
+                progress,
+            },
+            sequence,
+        ));
+    }
+    Ok(shown)
+}
+
+/// Operations with the names of their clusters and their cursors.
+async fn rows(
+    ctx: &Ctx,
+    db: &mut Conn,
+    cluster: Option<ClusterId>,
+    before: i64,
+    limit: u32,
+) -> Result<Vec<(Operation, String, i64)>> {
+    let clusters: BTreeMap<ClusterId, Cluster> = store::cluster::list(db, ctx.tenant())
         .await
         .map_err(stored("list clusters"))?
         .into_iter()
         .filter(|cluster| ctx.sees(Resource::Cluster, &cluster.scope()))
         .map(|cluster| (cluster.id, cluster))
         .collect();
-    let mut shown = Vec::new();
+    let mut kept = Vec::new();
     let mut before = before;
     // Rows of clusters the caller may not see are passed over, so a page may take several queries.
-    while shown.len() < limit as usize {
-        let rows = store::operation::list(&mut db, ctx.tenant(), cluster, before, limit)
+    while kept.len() < limit as usize {
+        let page = store::operation::list(db, ctx.tenant(), cluster, before, limit)
             .await
             .map_err(stored("list operations"))?;
-        let Some((_, last)) = rows.last() else { break };
+        let Some((_, last)) = page.last() else { break };
         before = *last;
-        let full = rows.len() == limit as usize;
-        for (operation, sequence) in rows {
-            if let Some(cluster) = clusters.get(&operation.cluster)
-                && shown.len() < limit as usize
-            {
-                let progress = store::operation::progress(&mut db, operation.id)
-                    .await
-                    .map_err(stored("read progress"))?;
-                shown.push((
-                    Shown {
-                        operation,
-                        cluster: cluster.name.clone(),
-                        progress,
-                    },
-                    sequence,
-                ));
-            }
-        }
+        let full = page.len() == limit as usize;
+        let seen = page
+            .into_iter()
+            .filter_map(|(operation, sequence)| {
+                let name = clusters.get(&operation.cluster)?.name.clone();
+                Some((operation, name, sequence))
+            })
+            .take(limit as usize - kept.len());
+        kept.extend(seen);
         if !full {
             break;
         }
     }
-    Ok(shown)
+    Ok(kept)
 }

@@ -34,15 +34,11 @@ pub async fn list(Caller(ctx): Caller, RawQuery(query): RawQuery) -> Answer<Body
         Some("") => return Err(Failure::malformed("request_id is empty")),
         Some(key) => {
             let found = operation::find(&ctx, &Selector::Key(key.to_owned())).await?;
-            found.into_iter().map(|shown| shown.operation).collect()
+            found.into_iter().collect()
         }
         None => {
             let newest_first = operation::list(&ctx, None, i64::MAX, LISTED_MAX).await?;
-            newest_first
-                .into_iter()
-                .rev()
-                .map(|(shown, _)| shown.operation)
-                .collect()
+            newest_first.into_iter().rev().map(|(operation, _)| operation).collect()
         }
     };
     Ok(Body(shown.iter().map(render).collect()))
@@ -58,5 +54,5 @@ pub async fn get(Caller(ctx): Caller, Path(id): Path<String>) -> Answer<Body<Jso
     let found = operation::find(&ctx, &Selector::Id(parsed))
         .await?
         .ok_or_else(missing)?;
-    Ok(Body(render(&found.operation)))
+    Ok(Body(render(&found)))
 }

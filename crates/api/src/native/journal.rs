@@ -39,7 +39,7 @@ pub async fn operations(Caller(ctx): Caller, Query(listing): Query<Listing>) -> 
             Some(name) => Some(cluster::get(&ctx, &Selector::Name(name)).await?.id),
             None => None,
         };
-        let rows = operation::list(&ctx, cluster, before, limit + 1).await?;
+        let rows = operation::list_progress(&ctx, cluster, before, limit + 1).await?;
         Ok(Json(render::page(
             rows,
             limit,
