@@ -4,6 +4,7 @@
 //! here can be read and tested with nothing running. Start with [`node`]: what a node is, and what happens next to it.
 
 pub mod actor;
+pub mod budget;
 pub mod capacity;
 pub mod cluster;
 pub mod condition;
@@ -17,6 +18,7 @@ pub mod pool;
 pub mod scope;
 pub mod size;
 pub mod timestamp;
+pub mod usage;
 
 pub use error::{Error, Kind, Result};
 pub use timestamp::Timestamp;
