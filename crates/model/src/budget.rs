@@ -243,7 +243,14 @@ mod tests {
         let standing = budget.reckon(None, dollars(105), false, march);
         let error = budget.admit(Some(&standing), "demo", march).expect_err("refused");
         assert_eq!(error.kind, Kind::QuotaExceeded);
-        for part in ["BudgetExceeded", "\"demo\"", "105.00 USD", "100.00 USD", "2026-03", "100 %"] {
+        for part in [
+            "BudgetExceeded",
+            "\"demo\"",
+            "105.00 USD",
+            "100.00 USD",
+            "2026-03",
+            "100 %",
+        ] {
             assert!(error.message.contains(part), "{part}: {}", error.message);
         }
         let april = Timestamp::parse_rfc3339("2026-04-01T00:00:00Z").expect("a time");
@@ -261,7 +268,11 @@ mod tests {
         let quiet = budget.reckon(None, dollars(1), false, now);
         assert_eq!(budget.news(None, &quiet), None);
         let warned = budget.reckon(Some(&quiet), dollars(60), false, now);
-        assert!(budget.news(Some(&quiet), &warned).is_some_and(|text| text.contains("50 %")));
+        assert!(
+            budget
+                .news(Some(&quiet), &warned)
+                .is_some_and(|text| text.contains("50 %"))
+        );
         let still = budget.reckon(Some(&warned), dollars(61), false, now);
         assert_eq!((budget.news(Some(&warned), &still), still.since), (None, warned.since));
     }

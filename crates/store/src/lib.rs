@@ -3,6 +3,7 @@
 //! No decisions live here. Functions take the transaction; `control` opens and commits it. Time and ids come in as
 //! arguments. Start with [`engine`] for how a transaction works and [`node`] for the busiest table.
 
+pub mod budget;
 pub mod cluster;
 mod codec;
 pub mod engine;
@@ -13,3 +14,4 @@ pub mod node;
 pub mod operation;
 pub mod pool;
 pub mod testing;
+pub mod usage;

@@ -15,11 +15,18 @@ pub struct Migration {
 }
 
 /// All steps, oldest first. One that has landed is never edited.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    sql: include_str!("../migrations/0001_core.sql"),
-    postgres: None,
-}];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        sql: include_str!("../migrations/0001_core.sql"),
+        postgres: None,
+    },
+    Migration {
+        version: 2,
+        sql: include_str!("../migrations/0002_usage.sql"),
+        postgres: None,
+    },
+];
 
 /// Takes the steps that `store` has not taken yet, each in a transaction of its own. Any number of processes may do so
 /// at once.

@@ -90,7 +90,10 @@ impl Window {
             Frame::Custom { from, until } => (Timestamp(down(from.0, unit)), Timestamp(up(until.0, unit))),
         };
         if until <= from {
-            return Err(Error::invalid("to", format!("the time from {from} to {until} is empty")));
+            return Err(Error::invalid(
+                "to",
+                format!("the time from {from} to {until} is empty"),
+            ));
         }
         let most = granularity.days_max();
         if until.0 - from.0 > most * DAY_US {
@@ -208,13 +211,19 @@ pub fn parse_time(text: &str) -> Option<Timestamp> {
     if let Ok(at) = OffsetDateTime::parse(&mended, &Rfc3339) {
         return instant(at);
     }
-    let at = OffsetDateTime::parse(&format!("{mended}Z"), &Rfc3339).ok().or_else(|| {
-        let minutes = time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]");
-        PrimitiveDateTime::parse(&mended, minutes).ok().map(PrimitiveDateTime::assume_utc)
-    })?;
+    let at = OffsetDateTime::parse(&format!("{mended}Z"), &Rfc3339)
+        .ok()
+        .or_else(|| {
+            let minutes = time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]");
+            PrimitiveDateTime::parse(&mended, minutes)
+                .ok()
+                .map(PrimitiveDateTime::assume_utc)
+        })?;
     instant(at)
 }
 
 fn instant(at: OffsetDateTime) -> Option<Timestamp> {
-    i64::try_from(at.unix_timestamp_nanos().div_euclid(1000)).ok().map(Timestamp)
+    i64::try_from(at.unix_timestamp_nanos().div_euclid(1000))
+        .ok()
+        .map(Timestamp)
 }

@@ -411,7 +411,9 @@ fn apportion(whole: i64, parts: &[i128], step: i128) -> Vec<i64> {
         .map(|part| i64::try_from(part.div_euclid(step)).unwrap_or(i64::MAX))
         .collect();
     let left = usize::try_from(whole - shares.iter().sum::<i64>()).unwrap_or(0);
-    let mut order: Vec<usize> = (0..parts.len()).filter(|index| parts[*index].rem_euclid(step) > 0).collect();
+    let mut order: Vec<usize> = (0..parts.len())
+        .filter(|index| parts[*index].rem_euclid(step) > 0)
+        .collect();
     order.sort_by_key(|index| std::cmp::Reverse(parts[*index].rem_euclid(step)));
     debug_assert!(left <= order.len(), "the whole is its parts, rounded");
     for index in order.into_iter().take(left) {

@@ -9,10 +9,7 @@ use super::{
     report::{Exact, Figures, Group, Prices, Resolution, Tally},
     *,
 };
-use crate::{
-    Timestamp,
-    node::tests::node,
-};
+use crate::{Timestamp, node::tests::node};
 
 fn at(text: &str) -> Timestamp {
     parse_time(text).unwrap_or_else(|| panic!("{text} is a time"))
@@ -44,20 +41,53 @@ fn frames_begin_and_end_where_the_calendar_says() {
     use Frame::{LastMonth, MonthToDate, WeekToDate};
     use Granularity::{Daily, Hourly, Total};
     let cases = [
-        (MonthToDate, Daily, "2026-03-10T10:30:00Z", "2026-03-01", "2026-03-11T00"),
-        (MonthToDate, Hourly, "2026-03-10T10:30:00Z", "2026-03-01", "2026-03-10T11"),
-        (MonthToDate, Total, "2026-03-10T10:00:00Z", "2026-03-01", "2026-03-10T10"),
-        (MonthToDate, Total, "2026-03-01T00:00:00Z", "2026-03-01", "2026-03-01T01"),
+        (
+            MonthToDate,
+            Daily,
+            "2026-03-10T10:30:00Z",
+            "2026-03-01",
+            "2026-03-11T00",
+        ),
+        (
+            MonthToDate,
+            Hourly,
+            "2026-03-10T10:30:00Z",
+            "2026-03-01",
+            "2026-03-10T11",
+        ),
+        (
+            MonthToDate,
+            Total,
+            "2026-03-10T10:00:00Z",
+            "2026-03-01",
+            "2026-03-10T10",
+        ),
+        (
+            MonthToDate,
+            Total,
+            "2026-03-01T00:00:00Z",
+            "2026-03-01",
+            "2026-03-01T01",
+        ),
         (LastMonth, Daily, "2026-03-31T23:59:59Z", "2026-02-01", "2026-03-01"),
         (LastMonth, Total, "2028-03-01T00:00:00Z", "2028-02-01", "2028-03-01"),
         (LastMonth, Total, "2026-01-15T00:00:00Z", "2025-12-01", "2026-01-01"),
         (WeekToDate, Daily, "2026-03-10T10:30:00Z", "2026-03-08", "2026-03-11"),
-        (WeekToDate, Hourly, "2026-03-08T00:30:00Z", "2026-03-08", "2026-03-08T01"),
+        (
+            WeekToDate,
+            Hourly,
+            "2026-03-08T00:30:00Z",
+            "2026-03-08",
+            "2026-03-08T01",
+        ),
         (WeekToDate, Daily, "2026-03-07T23:59:59Z", "2026-03-01", "2026-03-08"),
     ];
     for (frame, granularity, now, from, until) in cases {
         let (begins, ended) = ends(frame, granularity, now);
-        assert!(begins.starts_with(from) && ended.starts_with(until), "{frame:?} {now}: {begins} {ended}");
+        assert!(
+            begins.starts_with(from) && ended.starts_with(until),
+            "{frame:?} {now}: {begins} {ended}"
+        );
     }
 }
 
@@ -68,18 +98,38 @@ fn a_custom_frame_is_widened_to_whole_units_and_may_not_be_empty() {
         until: at(until),
     };
     // A client sends whole days like this.
-    let day = ends(custom("2026-03-10T00:00:00", "2026-03-10T23:59:59"), Granularity::Total, "2026-03-10");
+    let day = ends(
+        custom("2026-03-10T00:00:00", "2026-03-10T23:59:59"),
+        Granularity::Total,
+        "2026-03-10",
+    );
     assert_eq!(day, ("2026-03-10T00:00:00Z".into(), "2026-03-11T00:00:00Z".into()));
-    let whole = ends(custom("2026-03-10T05:00:00Z", "2026-03-11T00:00:00Z"), Granularity::Daily, "2026-03-10");
+    let whole = ends(
+        custom("2026-03-10T05:00:00Z", "2026-03-11T00:00:00Z"),
+        Granularity::Daily,
+        "2026-03-10",
+    );
     assert_eq!(whole, ("2026-03-10T00:00:00Z".into(), "2026-03-11T00:00:00Z".into()));
-    for (from, until) in [("2026-03-10", "2026-03-10"), ("2026-03-10", "2026-03-09"), ("2026-01-01", "2028-01-01")] {
-        assert!(Window::of(custom(from, until), Granularity::Hourly, at("2026-03-10")).is_err(), "{from} {until}");
+    for (from, until) in [
+        ("2026-03-10", "2026-03-10"),
+        ("2026-03-10", "2026-03-09"),
+        ("2026-01-01", "2028-01-01"),
+    ] {
+        assert!(
+            Window::of(custom(from, until), Granularity::Hourly, at("2026-03-10")).is_err(),
+            "{from} {until}"
+        );
     }
 }
 
 #[test]
 fn times_are_read_with_and_without_zone_and_as_dates() {
-    let same = ["2026-03-10T08:30:00Z", "2026-03-10T08:30:00", "2026-03-10T09:30:00+01:00", "2026-03-10T09:30:00 01:00"];
+    let same = [
+        "2026-03-10T08:30:00Z",
+        "2026-03-10T08:30:00",
+        "2026-03-10T09:30:00+01:00",
+        "2026-03-10T09:30:00 01:00",
+    ];
     for text in same {
         assert_eq!(at(text), at("2026-03-10T08:30:00.000Z"), "{text}");
     }
@@ -142,7 +192,11 @@ fn a_machine_runs_from_when_it_exists_until_it_is_seen_stopped_or_gone() {
     }
     for phase in [Phase::Reserved, Phase::Stopping, Phase::Releasing, Phase::Failed] {
         for before in [false, true] {
-            assert_eq!(runs(&with(phase, Reason::InitFailed, true), before), before, "{phase:?}");
+            assert_eq!(
+                runs(&with(phase, Reason::InitFailed, true), before),
+                before,
+                "{phase:?}"
+            );
             assert!(!runs(&with(phase, Reason::InitFailed, false), before), "{phase:?}");
         }
     }
@@ -176,7 +230,10 @@ fn check_sums(exact: &Exact, to: Resolution) -> Figures {
             },
         )
     };
-    assert_eq!(sum(&mut report.intervals.iter().map(|interval| interval.total)), report.total);
+    assert_eq!(
+        sum(&mut report.intervals.iter().map(|interval| interval.total)),
+        report.total
+    );
     for interval in &report.intervals {
         assert_eq!(sum(&mut interval.items.iter().map(|item| item.figures)), interval.total);
         for item in &interval.items {

@@ -1,3 +1,4 @@
 //! Tests of the store on every engine; they deliberately know no rule of the layers above.
 
 mod engine;
+mod usage;
