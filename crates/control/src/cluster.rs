@@ -22,6 +22,7 @@ use reeve_store::{
 };
 
 use crate::{
+    budget,
     core::{Core, stored},
     ctx::Ctx,
     node as nodes, record,
@@ -495,6 +496,7 @@ pub async fn start(ctx: &Ctx, which: &Selector) -> Result<OperationId> {
     }
     let quotas = nodes::quotas(ctx, cluster.id).await?;
     let mut tx = ctx.core.store.begin().await.map_err(stored("begin"))?;
+    budget::admit(ctx, &mut tx, &cluster).await?;
     let again = cluster.goal == Goal::Started;
     cluster.goal = Goal::Started;
     cluster.generation += 1;

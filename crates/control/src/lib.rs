@@ -5,6 +5,7 @@
 //! Start with [`node::create`] for a request and [`reconcile::node`] for what happens after it.
 
 pub mod agent;
+pub mod budget;
 pub mod cluster;
 pub mod core;
 pub mod ctx;
@@ -17,6 +18,7 @@ pub mod reconcile;
 pub mod record;
 pub mod secret;
 pub mod supervisor;
+pub mod usage;
 
 pub use core::{Account, Core, Settings};
 pub use ctx::Ctx;

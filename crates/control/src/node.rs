@@ -29,6 +29,7 @@ use reeve_store::{
 };
 
 use crate::{
+    budget,
     cluster::{self, Figures},
     core::{Core, stored},
     ctx::Ctx,
@@ -293,6 +294,7 @@ pub async fn create(ctx: &Ctx, which: &cluster::Selector, sets: &[Set], key: Opt
             format!("Request id {key} has already been used"),
         ));
     }
+    budget::admit(ctx, &mut tx, &cluster).await?;
     let mut making = Making::open(ctx, &mut tx, cluster.id, &quotas).await?;
     let total: u32 = sets.iter().fold(0, |sum, set| sum.saturating_add(set.count));
     if sets.is_empty() || total > ctx.core.settings.create_max {
@@ -342,6 +344,7 @@ pub async fn scale(
     let cluster = cluster::permitted(ctx, which, Resource::Node, Action::Create).await?;
     let quotas = quotas(ctx, cluster.id).await?;
     let mut tx = ctx.core.store.begin().await.map_err(stored("begin"))?;
+    budget::admit(ctx, &mut tx, &cluster).await?;
     let mut making = Making::open(ctx, &mut tx, cluster.id, &quotas).await?;
     let set = Set {
         pool: pool.to_owned(),
@@ -939,6 +942,12 @@ impl Change<'_> {
     /// Starting takes room like creating.
     async fn no_room(&self, tx: &mut Tx, node: &Node, pool: &Pool) -> Result<Option<String>> {
         let making = &self.making;
+        if let Err(error) = budget::admit(self.ctx, tx, &making.cluster).await {
+            return match error.kind {
+                Kind::QuotaExceeded => Ok(Some(error.message)),
+                _ => Err(error),
+            };
+        }
         let mut figures = figures(self.ctx, tx, &making.cluster, pool, &node.size, making.quotas).await?;
         figures.in_use = making.in_use(pool, &figures);
         if pool.kind == PoolKind::Single {

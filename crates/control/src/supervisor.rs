@@ -19,6 +19,8 @@ pub const SWEEP_EVERY: Duration = Duration::from_secs(20);
 const BEATS_EVERY: Duration = Duration::from_secs(3);
 /// Longest time a reconciler sleeps without being woken.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Time between looks at prices and budgets.
+const BUDGETS_EVERY: Duration = Duration::from_secs(30);
 /// How long events are kept.
 const EVENTS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -43,6 +45,7 @@ impl Supervisor {
         supervisor.run(beats(Arc::clone(core), stop()));
         supervisor.run(bells(Arc::clone(core), stop()));
         supervisor.run(housekeeping(Arc::clone(core), stop()));
+        supervisor.run(budgets(Arc::clone(core), stop()));
         supervisor
     }
 
@@ -157,6 +160,19 @@ async fn bells(core: Arc<Core>, stop: CancellationToken) {
             Ok(_) => {}
             Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => core.nodes_due.notify_one(),
             Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
+        }
+    }
+}
+
+async fn budgets(core: Arc<Core>, stop: CancellationToken) {
+    let never = tokio::sync::Notify::new();
+    loop {
+        if let Err(error) = reconcile::budget::activate(&core).await {
+            tracing::warn!(%error, "budget reconciler failed; it runs again");
+            core.note("budgets", "failed".into(), Some(&error));
+        }
+        if !rest(&never, BUDGETS_EVERY, &stop).await {
+            return;
         }
     }
 }

@@ -6,6 +6,7 @@
 use crate::{
     error::{Error, Kind, Result},
     id::ClusterId,
+    node::{Goal, Node},
     timestamp::Timestamp,
     usage::{Money, frame},
 };
@@ -197,6 +198,13 @@ impl Budget {
             Level::Draining => format!("{EXCEEDED}: nodes are drained: {numbers}"),
         })
     }
+}
+
+/// Does draining a cluster end this node? Nodes that stand alone stay, as the work of the others hangs on them, and so
+/// do those that somebody protects.
+#[must_use]
+pub fn drains(node: &Node) -> bool {
+    node.goal == Goal::Started && !node.single && !node.keep_alive
 }
 
 #[cfg(test)]

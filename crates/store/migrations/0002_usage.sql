@@ -29,7 +29,8 @@ create table usage_run (
 create unique index usage_run_open on usage_run (token) where ended_at = 9223372036854775807;
 create index usage_run_line on usage_run (line, ended_at);
 
--- What goods cost from a day on, counted from 1970; no price: not known. Written once for each day, never changed.
+-- What goods cost on a day, counted from 1970; no price: not known. Written once for each day, never changed. A day
+-- without a row costs what the one before did.
 create table usage_price (
     account text not null,
     size text not null,

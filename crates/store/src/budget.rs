@@ -87,21 +87,26 @@ pub async fn put(tx: &mut Tx, tenant: TenantId, budget: &Budget, now: Timestamp)
     .map(|_| ())
 }
 
-/// Records where a cluster stands.
-pub async fn reckoned(tx: &mut Tx, cluster: ClusterId, standing: &Standing) -> Result<()> {
-    tx.run(
-        "update budget set month = $1, spent_micros = $2, unpriced = $3, level = $4, since = $5 where cluster = $6",
-        args![
-            standing.month.0,
-            standing.spent.0,
-            standing.unpriced,
-            standing.level.text(),
-            standing.since.0,
-            cluster.to_string()
-        ],
-    )
-    .await
-    .map(|_| ())
+/// Records where a cluster stands, unless that changed since `before` was read; `false`: nothing was written.
+pub async fn reckoned(tx: &mut Tx, cluster: ClusterId, before: Option<&Standing>, standing: &Standing) -> Result<bool> {
+    let level = before.map_or(Level::Within, |before| before.level);
+    let changed = tx
+        .run(
+            "update budget set month = $1, spent_micros = $2, unpriced = $3, level = $4, since = $5 where cluster = $6 \
+         and level = $7 and coalesce(month, -1) = $8",
+            args![
+                standing.month.0,
+                standing.spent.0,
+                standing.unpriced,
+                standing.level.text(),
+                standing.since.0,
+                cluster.to_string(),
+                level.text(),
+                before.map_or(-1, |before| before.month.0)
+            ],
+        )
+        .await?;
+    Ok(changed > 0)
 }
 
 /// A cluster's budget.

@@ -207,7 +207,7 @@ pub async fn runs(
     .await
 }
 
-/// Prices that lines of these were ever counted at: goods, first day, price.
+/// Prices that lines of these were ever counted at: goods, day, price.
 pub async fn prices(db: &mut Conn, of: Of) -> Result<Vec<(Goods, i64, Option<Price>)>> {
     let (condition, values) = of.condition();
     let sql = format!(
@@ -221,19 +221,19 @@ pub async fn prices(db: &mut Conn, of: Of) -> Result<Vec<(Goods, i64, Option<Pri
         .collect()
 }
 
-/// The newest price written down: its first day, and what it is.
-pub async fn newest_price(db: &mut Conn, goods: &Goods) -> Result<Option<(i64, Option<Price>)>> {
+/// The newest day that has a price.
+pub async fn newest_price(db: &mut Conn, goods: &Goods) -> Result<Option<i64>> {
     let row = db
         .first(
-            "select day, price_micros from usage_price where account = $1 and size = $2 and region = $3 and spot = $4 \
+            "select day from usage_price where account = $1 and size = $2 and region = $3 and spot = $4 \
              and system = $5 order by day desc limit 1",
             goods_args(goods),
         )
         .await?;
-    row.map(|row| Ok((row.int(0)?, row.int_opt(1)?.map(Price)))).transpose()
+    row.map(|row| row.int(0)).transpose()
 }
 
-/// Writes down what goods cost from a day on; the first one to write a day is right.
+/// Writes down what goods cost on a day; the first one to write a day is right.
 pub async fn fix_price(tx: &mut Tx, goods: &Goods, day: i64, price: Option<Price>) -> Result<()> {
     let mut values = goods_args(goods);
     values.extend(args![day, price.map(|price| price.0)]);

@@ -28,6 +28,7 @@ use crate::{
     ctx::Ctx,
     node::place,
     record,
+    usage::ledger,
 };
 
 /// How long a claim holds; longer than the longest provider call.
@@ -44,6 +45,8 @@ struct Work {
     epoch: i64,
     step: Step,
     facts: Option<String>,
+    /// The run of its machine is open in the usage ledger.
+    running: bool,
 }
 
 /// Everything an activation knows of the places its nodes belong to.
@@ -63,6 +66,7 @@ pub async fn activate(core: &Arc<Core>) -> Result<usize> {
         .await
         .map_err(stored("claim nodes"))?;
     let places = load_places(&mut tx, &claimed).await?;
+    let running = ledger::running(&mut tx, claimed.iter().map(|claimed| &claimed.node)).await?;
     tx.commit().await.map_err(stored("commit"))?;
     if claimed.is_empty() {
         return Ok(0);
@@ -72,6 +76,7 @@ pub async fn activate(core: &Arc<Core>) -> Result<usize> {
     let mut works: Vec<Work> = claimed
         .into_iter()
         .map(|claimed| Work {
+            running: running.contains(&claimed.node.token()),
             before: claimed.node.clone(),
             node: claimed.node,
             epoch: claimed.epoch,
@@ -442,6 +447,7 @@ async fn save(core: &Arc<Core>, places: &Places, works: Vec<Work>, last: bool) -
     let mut tx = core.store.begin().await.map_err(stored("begin"))?;
     let mut deltas = Deltas::default();
     let mut events = Vec::new();
+    let mut entries = ledger::Entries::default();
     let mut ours = Vec::with_capacity(works.len());
     for mut work in works {
         let Some(pool) = places.pools.get(&work.node.pool) else {
@@ -466,6 +472,9 @@ async fn save(core: &Arc<Core>, places: &Places, works: Vec<Work>, last: bool) -
         }
         deltas.change(Some(&work.before), (!retire).then_some(&work.node), &place);
         note(core, places, &work, retire, &mut events);
+        let cluster = places.clusters.get(&work.node.cluster);
+        let after = (!retire).then_some(&work.node);
+        entries.note(cluster, pool, &work.before, after, &mut work.running);
         if work.node.agent != work.before.agent && !retire {
             store::node::agent(&mut tx, work.node.id, &work.node.agent, now)
                 .await
@@ -493,6 +502,7 @@ async fn save(core: &Arc<Core>, places: &Places, works: Vec<Work>, last: bool) -
         work.before = work.node.clone();
         ours.push(work);
     }
+    entries.write(core, &mut tx).await?;
     store::ledger::change_tallies(&mut tx, deltas.into_changes())
         .await
         .map_err(stored("change totals"))?;

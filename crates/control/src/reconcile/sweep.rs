@@ -180,6 +180,9 @@ async fn lose(
         advance(&mut node, Outcome::Lost { reason }, now, &Clocks::default());
         node.seen.due = now;
         store::node::wish(&mut tx, &node).await.map_err(stored("save node"))?;
+        store::usage::close(&mut tx, &token, now)
+            .await
+            .map_err(stored("end usage"))?;
     }
     tx.commit().await.map_err(stored("commit"))?;
     core.nodes_due.notify_one();

@@ -118,6 +118,28 @@ impl World {
         self.ctx.core = Arc::clone(&self.core);
     }
 
+    /// Starts another server on the same database whose cloud has other prices, and none of the machines.
+    pub(crate) async fn reprice(&mut self, catalogue: Catalogue) {
+        let clock: Arc<dyn Clock> = self.clock.clone();
+        self.cloud = Arc::new(Fake::in_memory(fake::Settings::default(), catalogue, clock).unwrap());
+        self.restart(2).await;
+    }
+
+    /// Takes a machine away behind the server's back.
+    pub(crate) async fn vanish(&self, token: &str) {
+        for answer in self.cloud.release(&[token.to_owned()]).await {
+            answer.unwrap();
+        }
+    }
+
+    /// Texts of the events of a kind, oldest first.
+    pub(crate) async fn events(&self, kind: &str) -> Vec<String> {
+        let mut db = self.store.read().await.unwrap();
+        let all = reeve_store::ledger::events_after(&mut db, self.ctx.tenant(), 0, 100_000);
+        let of_kind = all.await.unwrap().into_iter().filter(|event| event.kind == kind);
+        of_kind.map(|event| event.text).collect()
+    }
+
     /// Plans a crash at the `nth` passing of a place.
     pub(crate) fn plan_crash(&self, point: &str, nth: u64) {
         *self.planned.lock().unwrap() = Some((point.to_owned(), nth));

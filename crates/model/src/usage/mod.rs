@@ -129,9 +129,9 @@ pub fn runs(node: &Node, running: bool) -> bool {
     }
 }
 
-/// Is the price of `goods` for `day` to be written down? `newest` is the newest one written. The first price of a day
-/// stays that day's price, and days that are over are never written to: what they cost does not change any more.
+/// Is today's price to be written down? `newest` is the newest day that has one. The first price of a day stays that
+/// day's price, and days that are over are never written to: what they cost does not change any more.
 #[must_use]
-pub fn fixes_price(newest: Option<(i64, Option<Price>)>, day: i64, price: Option<Price>) -> bool {
-    newest.is_none_or(|(since, known)| since < day && known != price)
+pub fn fixes_price(newest: Option<i64>, today: i64) -> bool {
+    newest.is_none_or(|newest| newest < today)
 }

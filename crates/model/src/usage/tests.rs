@@ -142,12 +142,10 @@ fn times_are_read_with_and_without_zone_and_as_dates() {
 
 #[test]
 fn a_day_s_first_price_stays_and_days_that_are_over_are_not_written_to() {
-    let (one, two) = (Some(Price(1)), Some(Price(2)));
-    assert!(fixes_price(None, 5, one));
-    assert!(!fixes_price(Some((5, one)), 5, two));
-    assert!(!fixes_price(Some((5, one)), 6, one));
-    assert!(fixes_price(Some((5, one)), 6, two));
-    assert!(!fixes_price(Some((7, one)), 6, two));
+    assert!(fixes_price(None, 5));
+    assert!(fixes_price(Some(4), 5));
+    assert!(!fixes_price(Some(5), 5));
+    assert!(!fixes_price(Some(6), 5));
 }
 
 #[test]
