@@ -84,6 +84,7 @@ async fn health_and_figures_need_no_credentials() {
         "/readyz",
         "/metrics",
         "/.well-known/jwks.json",
+        "/.well-known/openid-configuration",
         "/reeve/v1/openapi.json",
     ] {
         let (status, _) = server

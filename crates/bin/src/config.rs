@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Subcommand;
+use reeve_control::secret::issuer::IssuerSettings;
 use reeve_provider::fake;
 use serde::Deserialize;
 
@@ -54,6 +55,18 @@ pub(crate) struct Config {
     pub(crate) catalogue: Option<PathBuf>,
     /// Provider accounts by name.
     pub(crate) provider: BTreeMap<String, Provider>,
+    /// Who vouches for callers beside this server.
+    pub(crate) identity: Identity,
+}
+
+/// Trust in tokens that others issue.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Identity {
+    /// PEM file of the authorities that issuers' certificates are checked against, in place of the system's.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// The issuers.
+    pub(crate) issuer: Vec<IssuerSettings>,
 }
 
 /// A provider account.
@@ -110,8 +123,67 @@ impl Config {
                     .map_err(|error| anyhow::anyhow!("provider.{name}: {}", error.message))?;
             }
         }
+        config.identity.check()?;
         Ok(config)
     }
+}
+
+impl Identity {
+    fn check(&self) -> anyhow::Result<()> {
+        for (at, issuer) in self.issuer.iter().enumerate() {
+            let name = &issuer.issuer;
+            for address in std::iter::once(name).chain(&issuer.jwks_url) {
+                if !is_safe(address) {
+                    anyhow::bail!("identity.issuer: \"{address}\" is no https:// address, nor http:// on loopback");
+                }
+            }
+            if issuer.audience.is_empty() {
+                anyhow::bail!("identity.issuer: {name} needs the audience that its tokens for this server carry");
+            }
+            if self.issuer[..at].iter().any(|earlier| earlier.issuer == *name) {
+                anyhow::bail!("identity.issuer: {name} is named twice");
+            }
+            for given in issuer.given() {
+                let given = given.role_at();
+                if given.scope.split('/').filter(|part| !part.is_empty()).count() > 2 {
+                    anyhow::bail!(
+                        "identity.issuer: {name}: \"{}\" is no scope: FOLDER or FOLDER/CLUSTER",
+                        given.scope
+                    );
+                }
+                if !role_names().any(|known| known.eq_ignore_ascii_case(&given.role)) {
+                    let known = role_names().collect::<Vec<_>>().join(", ");
+                    anyhow::bail!(
+                        "identity.issuer: {name}: there is no role \"{}\"; known are: {known}",
+                        given.role
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Keys fetched over plain HTTP could be anybody's, unless they never leave this host.
+fn is_safe(address: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(address) else {
+        return false;
+    };
+    match url.scheme() {
+        "https" => url.has_host(),
+        "http" => url.host_str().is_some_and(|host| {
+            let host = host.trim_start_matches('[').trim_end_matches(']');
+            host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        }),
+        _ => false,
+    }
+}
+
+fn role_names() -> impl Iterator<Item = String> {
+    let roles = reeve_model::permission::core_roles()
+        .into_iter()
+        .chain(reeve_api::roles());
+    roles.map(|role| role.name)
 }
 
 /// Runs `reeve config …`.
@@ -145,6 +217,7 @@ mod tests {
         assert_eq!(config.listen.as_deref(), Some("127.0.0.1:8080"));
         assert!(matches!(config.provider["local"], Provider::Local(_)));
         assert!(matches!(config.provider["chaos"], Provider::Fake(_)));
+        assert_eq!(config.identity.issuer[0].roles.len(), 2);
     }
 
     #[test]
@@ -152,6 +225,32 @@ mod tests {
         assert!(Config::parse("lisen = \"127.0.0.1:1\"").is_err());
         assert!(Config::parse("[provider.a]\nkind = \"fake\"\nlaunch_failure = 1.0").is_err());
         assert!(Config::parse("[provider.a]\nkind = \"local\"\nmachine_max = 1").is_err());
+    }
+
+    #[test]
+    fn an_issuer_that_could_not_be_trusted_is_refused_with_the_reason() {
+        let refused = |change: &str| {
+            let issuer = "issuer = \"https://login.example\"\naudience = \"reeve\"";
+            let text = format!("[[identity.issuer]]\n{issuer}\n{change}");
+            Config::parse(&text).expect_err(change).to_string()
+        };
+        for (change, reason) in [
+            ("jwks_url = \"http://login.example/keys\"", "https://"),
+            ("everybody = \"bos\"", "there is no role \"bos\""),
+            ("roles = { ops = { role = \"viewer\", scope = \"a/b/c\" } }", "no scope"),
+            (
+                "[[identity.issuer]]\nissuer = \"https://login.example\"\naudience = \"b\"",
+                "twice",
+            ),
+            (
+                "[[identity.issuer]]\nissuer = \"https://b.example\"\naudience = \"\"",
+                "audience",
+            ),
+            ("role = \"viewer\"", "unknown field"),
+        ] {
+            let told = refused(change);
+            assert!(told.contains(reason), "{change}: {told}");
+        }
     }
 
     #[test]

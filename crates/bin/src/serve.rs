@@ -5,6 +5,7 @@
 
 mod accounts;
 mod data;
+mod issuers;
 mod paths;
 mod tls;
 
@@ -90,7 +91,8 @@ pub(crate) async fn run(flags: Flags) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let accounts = accounts::open(&flags.data_dir, &config, &clock)?;
     let (key, signing) = identity::prepare(&store, clock.as_ref()).await.map_err(told)?;
-    let core = Arc::new(Core::new(
+    let issuers = issuers::trust(&config.identity)?;
+    let core = Core::new(
         store.clone(),
         clock,
         settings,
@@ -98,7 +100,9 @@ pub(crate) async fn run(flags: Flags) -> anyhow::Result<()> {
         reeve_api::roles(),
         key,
         signing,
-    ));
+    )
+    .trusting(issuers);
+    let core = Arc::new(core);
     let (tenant, admin) = first_admin(&core).await?;
 
     let running = Running {

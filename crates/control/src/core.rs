@@ -9,15 +9,16 @@ use std::{
     time::Duration,
 };
 
-use reeve_model::{
-    Error, Kind, Result, Timestamp, actor::Actor, capacity::Totals, id::NodeId, permission::Role, size::MachineSize,
-};
+use reeve_model::{Error, Kind, Result, Timestamp, capacity::Totals, id::NodeId, permission::Role, size::MachineSize};
 use reeve_provider::{Clock, Machines, Quota, Size};
 use reeve_store::engine::Store;
 use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
-use crate::secret::{ServerKey, jwt::SigningKey, remember::Remembered};
+use crate::{
+    identity::Known,
+    secret::{ServerKey, issuer::Issuers, jwt::SigningKey, remember::Remembered},
+};
 
 /// How the server is to behave; made in `bin` and handed down.
 #[derive(Debug, Clone)]
@@ -67,7 +68,9 @@ pub struct Core {
     /// Turns at hashing a password: each takes tens of megabytes, and anybody may knock.
     pub hashing: Semaphore,
     /// Credentials verified within the last minute.
-    pub remembered: Mutex<Remembered<Arc<Actor>>>,
+    pub remembered: Mutex<Remembered<Known>>,
+    /// Outside issuers whose tokens are accepted, if there are any.
+    pub issuers: Option<Issuers>,
     /// Rings when nodes may be due.
     pub nodes_due: Notify,
     /// Rings when clusters may have moved.
@@ -140,6 +143,7 @@ impl Core {
             signing: Mutex::new(signing),
             hashing: Semaphore::new(HASHING_AT_ONCE),
             remembered: Mutex::new(Remembered::new(10_000)),
+            issuers: None,
             nodes_due: Notify::new(),
             clusters_due: Notify::new(),
             waiting: Mutex::default(),
@@ -149,6 +153,13 @@ impl Core {
             seeded: None,
             crash: None,
         }
+    }
+
+    /// Accepts tokens of outside issuers.
+    #[must_use]
+    pub fn trusting(mut self, issuers: Issuers) -> Self {
+        self.issuers = Some(issuers);
+        self
     }
 
     /// Makes ids from a seed and stops at `crash` points: for tests and simulations.

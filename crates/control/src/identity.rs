@@ -26,11 +26,13 @@ use crate::{
     ctx::Ctx,
     record,
     secret::{
-        Secret, ServerKey,
+        Secret, ServerKey, issuer,
         jwt::{self, Claims, SigningKey},
         password, token,
     },
 };
+
+mod outside;
 
 /// Name of the first user.
 pub const ADMIN: &str = "admin";
@@ -153,27 +155,34 @@ fn unauthenticated() -> Error {
     Error::new(Kind::Unauthenticated, "the credentials are missing or wrong")
 }
 
-/// Looks in memory first; else lets `check` find the identity and remembers what comes of it.
-async fn remembered(core: &Core, hash: String, check: impl Future<Output = Result<Identity>>) -> Result<Arc<Actor>> {
-    let now = core.now();
-    let now_s = now.0 / 1_000_000;
+/// A verified caller, with the end of what proved it.
+#[derive(Debug, Clone)]
+pub struct Known {
+    actor: Arc<Actor>,
+    ends_s: i64,
+}
+
+/// Looks in memory first; else lets `check` find the caller and remembers what comes of it.
+async fn remembered(core: &Core, hash: String, check: impl Future<Output = Result<Known>>) -> Result<Arc<Actor>> {
+    let now_s = core.now().0 / 1_000_000;
     let began = {
-        let known = lock(&core.remembered);
-        if let Some(actor) = known.get(&hash, now_s) {
-            return Ok(Arc::clone(actor));
+        let memory = lock(&core.remembered);
+        if let Some(known) = memory.get(&hash, now_s).filter(|known| now_s < known.ends_s) {
+            return Ok(Arc::clone(&known.actor));
         }
-        known.moment()
+        memory.moment()
     };
-    let identity = check.await?;
-    if !identity.valid(now) {
-        return Err(unauthenticated());
-    }
-    let actor = Arc::new(actor(core, &identity).await?);
-    lock(&core.remembered).put(began, hash, Arc::clone(&actor), now_s);
+    let known = check.await?;
+    let actor = Arc::clone(&known.actor);
+    lock(&core.remembered).put(began, hash, known, now_s);
     Ok(actor)
 }
 
-async fn actor(core: &Core, identity: &Identity) -> Result<Actor> {
+/// The caller that a stored identity stands for, unless it works no more.
+async fn known(core: &Core, identity: &Identity) -> Result<Known> {
+    if !identity.valid(core.now()) {
+        return Err(unauthenticated());
+    }
     let mut db = core.store.read().await.map_err(stored("read"))?;
     let grants = store::identity::grants(&mut db, identity.id)
         .await
@@ -186,12 +195,16 @@ async fn actor(core: &Core, identity: &Identity) -> Result<Actor> {
             })
         })
         .collect();
-    Ok(Actor {
+    let actor = Actor {
         id: identity.id,
         kind: identity.kind,
         name: identity.name.clone(),
         tenant: identity.tenant,
         grants,
+    };
+    Ok(Known {
+        actor: Arc::new(actor),
+        ends_s: identity.expires_at.map_or(i64::MAX, |at| at.0 / 1_000_000),
     })
 }
 
@@ -207,20 +220,20 @@ pub async fn basic(core: &Core, name: &str, password: &Secret) -> Result<Arc<Act
     remembered(core, hash, check_basic(core, name, password)).await
 }
 
-async fn check_basic(core: &Core, name: &str, given: &Secret) -> Result<Identity> {
+async fn check_basic(core: &Core, name: &str, given: &Secret) -> Result<Known> {
     let mut db = core.store.read().await.map_err(stored("read"))?;
-    let known = store::identity::find_by_name(&mut db, name)
+    let named = store::identity::find_by_name(&mut db, name)
         .await
         .map_err(stored("find identity"))?;
     drop(db);
-    let application = known.iter().find(|identity| {
+    let application = named.iter().find(|identity| {
         identity.kind == IdentityKind::Application
             && core.key.verify("client-secret", given.expose(), &identity.secret_hash)
     });
     if let Some(application) = application {
-        return Ok(application.clone());
+        return known(core, application).await;
     }
-    let user = known.into_iter().find(|identity| identity.kind == IdentityKind::User);
+    let user = named.into_iter().find(|identity| identity.kind == IdentityKind::User);
     let stored_hash = user.as_ref().map(|user| user.secret_hash.clone());
     let given = given.clone();
     let _turn = core.hashing.acquire().await.map_err(Error::internal)?;
@@ -228,7 +241,7 @@ async fn check_basic(core: &Core, name: &str, given: &Secret) -> Result<Identity
         .await
         .map_err(Error::internal)?
         .unwrap_or(false);
-    user.filter(|_| good).ok_or_else(unauthenticated)
+    known(core, &user.filter(|_| good).ok_or_else(unauthenticated)?).await
 }
 
 /// Verifies an API key.
@@ -242,24 +255,46 @@ pub async fn api_key(core: &Core, key: &Secret) -> Result<Arc<Actor>> {
         let found = store::identity::find_by_secret(&mut db, &hash)
             .await
             .map_err(stored("find API key"))?;
-        found.ok_or_else(unauthenticated)
+        drop(db);
+        known(core, &found.ok_or_else(unauthenticated)?).await
     };
     remembered(core, hash.clone(), find).await
 }
 
-/// Verifies an access token that this server, or one beside it, issued.
+/// Verifies an access token that this server, or one beside it, or a trusted outside issuer issued.
 ///
 /// # Errors
-/// `Unauthenticated`.
+/// `Unauthenticated`, which says what is wrong with the token; `Unavailable` when the issuer's keys cannot be had.
 pub async fn bearer(core: &Core, given: &Secret) -> Result<Arc<Actor>> {
     let hash = core.key.keyed_hash("remember-bearer", given.expose());
     remembered(core, hash, check_bearer(core, given)).await
 }
 
-async fn check_bearer(core: &Core, given: &Secret) -> Result<Identity> {
+async fn check_bearer(core: &Core, given: &Secret) -> Result<Known> {
+    if let Some(issuers) = &core.issuers
+        && issuers.claims_to_know(given.expose())
+    {
+        return outside::check(core, issuers, given).await;
+    }
+    let claims = own_claims(core, given).await?;
+    let id: IdentityId = claims.sub.parse().map_err(|_| unauthenticated())?;
+    let mut db = core.store.read().await.map_err(stored("read"))?;
+    let identity = store::identity::find(&mut db, id)
+        .await
+        .map_err(stored("find identity"))?
+        .ok_or_else(unauthenticated)?;
+    drop(db);
+    let known = known(core, &identity).await?;
+    Ok(Known {
+        ends_s: known.ends_s.min(claims.exp),
+        ..known
+    })
+}
+
+async fn own_claims(core: &Core, given: &Secret) -> Result<Claims> {
     let now_s = core.now().0 / 1_000_000;
-    let known = lock(&core.signing).clone();
-    let claims = match jwt::verify(given.expose(), &known, now_s, 0) {
+    let keys = lock(&core.signing).clone();
+    let verified = match jwt::verify(given.expose(), &keys, now_s, 0) {
         Err(jwt::TokenError::UnknownKey) => {
             // Another server beside this one may have made a new key since.
             let mut db = core.store.read().await.map_err(stored("read"))?;
@@ -269,25 +304,37 @@ async fn check_bearer(core: &Core, given: &Secret) -> Result<Identity> {
             verified
         }
         other => other,
-    }
-    .map_err(|_| unauthenticated())?;
-    let id: IdentityId = claims.sub.parse().map_err(|_| unauthenticated())?;
-    let mut db = core.store.read().await.map_err(stored("read"))?;
-    store::identity::find(&mut db, id)
-        .await
-        .map_err(stored("find identity"))?
-        .ok_or_else(unauthenticated)
+    };
+    verified.map_err(|error| {
+        let foreign = issuer::claimed_issuer(given.expose()).is_some_and(|named| named != core.settings.server_url);
+        match error {
+            // Not signed here, and it does not say so either.
+            jwt::TokenError::UnknownKey | jwt::TokenError::Malformed if foreign => {
+                outside::refused(&issuer::OutsideError::WrongIssuer)
+            }
+            error => Error::new(Kind::Unauthenticated, error.to_string()),
+        }
+    })
 }
 
-/// An access token for a verified caller, with its life.
+/// An access token for a verified caller, with its life; for this installation, or for the `audience` that is named.
 ///
 /// # Errors
-/// `Internal` when no token can be signed.
-pub fn issue(core: &Core, actor: &Actor) -> Result<(Secret, Duration)> {
+/// `Forbidden` for somebody an outside issuer vouches for: their issuer decides how long that holds. `Internal` when no
+/// token can be signed.
+pub fn issue(core: &Core, actor: &Actor, audience: Option<&str>) -> Result<(Secret, Duration)> {
+    if actor.kind == IdentityKind::Outsider {
+        return Err(Error::new(
+            Kind::Forbidden,
+            "a token of an outside issuer is not exchanged for one of ours: use it as it is",
+        ));
+    }
     let now_s = core.now().0 / 1_000_000;
     let life = core.settings.token_life;
+    let own = &core.settings.server_url;
     let claims = Claims {
-        iss: core.settings.server_url.clone(),
+        iss: own.clone(),
+        aud: audience.unwrap_or(own).to_owned(),
         sub: actor.id.to_string(),
         name: actor.name.clone(),
         tenant_id: actor.tenant.to_string(),
@@ -381,7 +428,7 @@ pub async fn create(ctx: &Ctx, wanted: Wanted) -> Result<Made> {
             let hash = ctx.core.key.keyed_hash("api-key", secret.expose());
             (secret, hash)
         }
-        IdentityKind::Agent | IdentityKind::System => {
+        IdentityKind::Agent | IdentityKind::Outsider | IdentityKind::System => {
             return Err(Error::invalid("kind", "users, applications and API keys can be made"));
         }
     };

@@ -11,7 +11,7 @@ use crate::{
 /// What kind of identity acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum IdentityKind {
-    /// A person with a password, or one vouched for by an outside issuer.
+    /// A person with a password.
     User,
     /// A program with an id and a secret.
     Application,
@@ -19,6 +19,8 @@ pub enum IdentityKind {
     ApiKey,
     /// A node agent.
     Agent,
+    /// Somebody an outside issuer vouches for; nothing of them is stored.
+    Outsider,
     /// Reeve itself: reconcilers and sweeps.
     System,
 }
@@ -32,6 +34,7 @@ impl IdentityKind {
             Self::Application => "application",
             Self::ApiKey => "api-key",
             Self::Agent => "agent",
+            Self::Outsider => "outsider",
             Self::System => "system",
         }
     }
@@ -39,9 +42,16 @@ impl IdentityKind {
     /// Reads [`Self::word`].
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::User, Self::Application, Self::ApiKey, Self::Agent, Self::System]
-            .into_iter()
-            .find(|kind| kind.word() == word)
+        [
+            Self::User,
+            Self::Application,
+            Self::ApiKey,
+            Self::Agent,
+            Self::Outsider,
+            Self::System,
+        ]
+        .into_iter()
+        .find(|kind| kind.word() == word)
     }
 }
 

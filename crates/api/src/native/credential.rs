@@ -104,7 +104,9 @@ pub async fn create(Caller(ctx): Caller, Body(body): Body<wire::CredentialCreate
         match kind {
             IdentityKind::Application => (created.client_id, created.client_secret) = (Some(name), secret),
             IdentityKind::ApiKey => created.api_key = secret,
-            IdentityKind::User | IdentityKind::Agent | IdentityKind::System => created.password = secret,
+            IdentityKind::User | IdentityKind::Agent | IdentityKind::Outsider | IdentityKind::System => {
+                created.password = secret
+            }
         }
         Ok((StatusCode::CREATED, Json(created)))
     })

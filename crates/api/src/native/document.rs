@@ -21,7 +21,7 @@ const NODES: &str = "/reeve/v1/clusters/{cluster}/nodes";
 #[openapi(
     info(title = "Reeve", description = "The native API of Reeve."),
     paths(
-        server::alive, server::ready, server::metrics, server::jwks, server::status, auth::token, show,
+        server::alive, server::ready, server::metrics, server::jwks, server::discovery, server::status, auth::token, show,
         cluster::list, cluster::create, cluster::import, cluster::get, cluster::delete, cluster::start, cluster::stop,
         cluster::pools, node::list, node::create, node::get, node::manage, journal::operations, journal::operation,
         folder::list, folder::create, credential::list, credential::create, credential::revoke, journal::audit,

@@ -35,6 +35,7 @@ pub fn routes() -> Router<App> {
         .route("/readyz", get(server::ready))
         .route("/metrics", get(server::metrics))
         .route("/.well-known/jwks.json", get(server::jwks))
+        .route("/.well-known/openid-configuration", get(server::discovery))
         .route("/reeve/v1/openapi.json", get(document::show))
         .route("/reeve/v1/status", get(server::status))
         .route("/reeve/v1/token", post(auth::token))

@@ -129,6 +129,23 @@ pub async fn jwks(State(app): State<App>) -> Json<serde_json::Value> {
     Json(identity::jwks(&app))
 }
 
+/// Where others find the keys of this issuer, as OpenID Connect describes it.
+#[utoipa::path(get, path = "/.well-known/openid-configuration", tag = "health",
+    responses((status = 200, body = Object)))]
+pub async fn discovery(State(app): State<App>) -> Json<serde_json::Value> {
+    let issuer = app.settings.server_url.trim_end_matches('/');
+    Json(serde_json::json!({
+        "issuer": app.settings.server_url,
+        "jwks_uri": format!("{issuer}/.well-known/jwks.json"),
+        "token_endpoint": format!("{issuer}/reeve/v1/token"),
+        "token_endpoint_auth_methods_supported": ["client_secret_basic"],
+        "response_types_supported": ["none"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["EdDSA"],
+        "claims_supported": ["iss", "aud", "sub", "name", "tenant_id", "iat", "exp", "jti"],
+    }))
+}
+
 /// The server's own state, with counts over what the caller may see.
 #[utoipa::path(get, path = "/reeve/v1/status", tag = "server", responses((status = 200, body = wire::Status)))]
 pub async fn status(Caller(ctx): Caller, Extension(Started(started)): Extension<Started>) -> Response {

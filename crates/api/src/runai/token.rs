@@ -41,7 +41,7 @@ async fn sign_in(app: &App, kind: IdentityKind, id: Option<&str>, name: &str, se
     if actor.kind != kind || !same {
         return Err(wrong());
     }
-    let (text, life) = identity::issue(app, &actor)?;
+    let (text, life) = identity::issue(app, &actor, None)?;
     Ok(Token {
         text,
         seconds: life.as_secs(),

@@ -40,9 +40,54 @@ pub struct IssuerSettings {
     /// The claim that holds the user's roles or groups, a text or a list of texts.
     #[serde(default = "default_roles_claim")]
     pub roles_claim: String,
-    /// Which role here each value of the roles claim stands for; other values stand for nothing.
+    /// What each value of the roles claim gives here; other values give nothing.
     #[serde(default)]
-    pub roles: BTreeMap<String, String>,
+    pub roles: BTreeMap<String, Given>,
+    /// What everybody gets for whom the issuer vouches; nothing when absent.
+    #[serde(default)]
+    pub everybody: Option<Given>,
+}
+
+/// A role as the configuration gives it: its name alone for the whole tenant, or its name and a scope.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(untagged)]
+pub enum Given {
+    /// A role everywhere.
+    Everywhere(String),
+    /// A role at a scope and below.
+    At(RoleAt),
+}
+
+/// A role at a scope.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoleAt {
+    /// The role's name.
+    pub role: String,
+    /// `FOLDER` or `FOLDER/CLUSTER`; empty is the tenant.
+    #[serde(default)]
+    pub scope: String,
+}
+
+impl Given {
+    /// With the scope spelled out.
+    #[must_use]
+    pub fn role_at(&self) -> RoleAt {
+        match self {
+            Self::Everywhere(role) => RoleAt {
+                role: role.clone(),
+                scope: String::new(),
+            },
+            Self::At(role_at) => role_at.clone(),
+        }
+    }
+}
+
+impl IssuerSettings {
+    /// Every role the settings may give.
+    pub fn given(&self) -> impl Iterator<Item = &Given> {
+        self.roles.values().chain(&self.everybody)
+    }
 }
 
 fn default_username_claim() -> String {
@@ -63,7 +108,7 @@ pub struct Outsider {
     /// The name from the username claim.
     pub username: String,
     /// The roles here, each once, in alphabetic order; possibly none.
-    pub roles: Vec<String>,
+    pub roles: Vec<RoleAt>,
     /// When the token ends, in seconds.
     pub expires_at: i64,
 }
@@ -104,6 +149,7 @@ impl From<TokenError> for OutsideError {
             TokenError::UnknownKey => Self::UnknownKey,
             TokenError::Expired => Self::Expired,
             TokenError::BadSignature => Self::BadSignature,
+            TokenError::WrongAudience => Self::WrongAudience,
         }
     }
 }
@@ -160,9 +206,11 @@ fn outsider(claims: &Value, settings: &IssuerSettings) -> Result<Outsider, Outsi
             .map(str::to_owned)
     };
     let granted = texts(&claims[settings.roles_claim.as_str()]);
-    let mut roles: Vec<String> = granted
+    let mut roles: Vec<RoleAt> = granted
         .into_iter()
-        .filter_map(|role| settings.roles.get(role).cloned())
+        .filter_map(|role| settings.roles.get(role))
+        .chain(&settings.everybody)
+        .map(Given::role_at)
         .collect();
     roles.sort();
     roles.dedup();
@@ -348,13 +396,17 @@ impl Issuers {
         check(trusted, token, now_s)
     }
 
-    // The issuer is read before the signature is checked, only to know whose keys to check it with.
     fn by_token(&self, token: &str) -> Option<&Trusted> {
-        header_of(token)?;
-        let claims: Value = jsonwebtoken::dangerous::insecure_decode_claims(token).ok()?;
-        let issuer = claims["iss"].as_str()?;
+        let issuer = claimed_issuer(token)?;
         self.trusted.iter().find(|trusted| trusted.settings.issuer == issuer)
     }
+}
+
+/// The issuer a token names. It is read before any signature is checked, only to know whose keys to check it with.
+pub(crate) fn claimed_issuer(token: &str) -> Option<String> {
+    header_of(token)?;
+    let claims: Value = jsonwebtoken::dangerous::insecure_decode_claims(token).ok()?;
+    Some(claims["iss"].as_str()?.to_owned())
 }
 
 fn check(trusted: &Trusted, token: &str, now_s: i64) -> Result<Outsider, OutsideError> {
@@ -383,10 +435,15 @@ async fn discover(http: &reqwest::Client, issuer: &str) -> Result<String, String
     if document["issuer"].as_str() != Some(issuer) {
         return Err(format!("{address} describes another issuer"));
     }
-    document["jwks_uri"]
+    let keys = document["jwks_uri"]
         .as_str()
-        .map(str::to_owned)
-        .ok_or_else(|| format!("{address} names no key set"))
+        .ok_or_else(|| format!("{address} names no key set"))?;
+    if issuer.starts_with("https://") && !keys.starts_with("https://") {
+        return Err(format!(
+            "{address} names a key set that anybody on the way could replace"
+        ));
+    }
+    Ok(keys.to_owned())
 }
 
 async fn fetch_json(http: &reqwest::Client, address: &str) -> Result<Value, String> {

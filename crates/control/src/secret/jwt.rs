@@ -40,6 +40,9 @@ pub struct SigningKey {
 pub struct Claims {
     /// The address of the installation that issued the token.
     pub iss: String,
+    /// Whom the token is for: the same as `iss`, or another installation. Absent in tokens of earlier versions.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub aud: String,
     /// The id of the user or application.
     pub sub: String,
     /// The name of the user or application, for people to read.
@@ -86,6 +89,9 @@ pub enum TokenError {
     /// Its signature does not fit its content.
     #[error("the signature of the token is wrong")]
     BadSignature,
+    /// It was issued here, for somebody else.
+    #[error("the token is for another audience")]
+    WrongAudience,
 }
 
 impl SigningKey {
@@ -157,6 +163,10 @@ pub fn verify(token: &str, keys: &[SigningKey], now_s: i64, leeway_s: i64) -> Re
     let claims: Claims = checked_payload(token, &public, Algorithm::EdDSA)?;
     if now_s >= claims.exp.saturating_add(leeway_s) {
         return Err(TokenError::Expired);
+    }
+    // Servers side by side have different addresses, so a token of ours is one whose audience is its own issuer.
+    if !claims.aud.is_empty() && claims.aud != claims.iss {
+        return Err(TokenError::WrongAudience);
     }
     Ok(claims)
 }
@@ -259,6 +269,7 @@ mod tests {
     fn claims(name: &str) -> Claims {
         Claims {
             iss: "https://reeve.example".to_owned(),
+            aud: String::new(),
             sub: "7b0e".to_owned(),
             name: name.to_owned(),
             tenant_id: "1001".to_owned(),
@@ -309,6 +320,20 @@ mod tests {
         assert_eq!(verify(&token, &keys, NOW + 3600, 0), Err(TokenError::Expired));
         assert!(verify(&token, &keys, NOW + 3629, 30).is_ok());
         assert_eq!(verify(&token, &keys, NOW + 3630, 30), Err(TokenError::Expired));
+    }
+
+    #[test]
+    fn a_token_made_for_somebody_else_is_of_no_use_here() {
+        let keys = [key(NOW)];
+        let made_for = |aud: &str| {
+            let claims = Claims {
+                aud: aud.to_owned(),
+                ..claims("ann")
+            };
+            verify(&issue(&keys[0], &claims).unwrap(), &keys, NOW, 0)
+        };
+        assert!(made_for("https://reeve.example").is_ok());
+        assert_eq!(made_for("https://other.example"), Err(TokenError::WrongAudience));
     }
 
     #[test]

@@ -48,12 +48,30 @@ fn outcome(claims: &Value) -> Result<Outsider, OutsideError> {
     verify(&token, &settings(), &keys, NOW, 0)
 }
 
+fn names(outsider: &Outsider) -> Vec<&str> {
+    outsider.roles.iter().map(|given| given.role.as_str()).collect()
+}
+
+#[test]
+fn everybody_gets_what_everybody_gets_and_a_role_may_be_bound_to_a_scope() {
+    let mut settings = settings();
+    settings.everybody = Some(Given::Everywhere("viewer".to_owned()));
+    let narrow = RoleAt {
+        role: "operator".to_owned(),
+        scope: "default/demo".to_owned(),
+    };
+    settings.roles = BTreeMap::from([("ops".to_owned(), Given::At(narrow.clone()))]);
+    let (token, keys) = signed(&claims());
+    let roles = verify(&token, &settings, &keys, NOW, 0).unwrap().roles;
+    assert_eq!(roles, [narrow, Given::Everywhere("viewer".to_owned()).role_at()]);
+}
+
 #[test]
 fn a_token_of_another_installation_is_recognized_by_its_published_keys() {
     let outsider = outcome(&claims()).unwrap();
     assert_eq!((outsider.username.as_str(), outsider.subject.as_str()), ("ann", "s-1"));
     assert_eq!(
-        outsider.roles,
+        names(&outsider),
         ["admin", "operator"],
         "each role once, unknown ones not at all"
     );
@@ -106,7 +124,7 @@ fn a_token_that_names_nobody_is_refused() {
     ));
     assert_eq!(
         outcome(&with("roles", Value::Null)).unwrap().roles,
-        Vec::<String>::new()
+        Vec::<RoleAt>::new()
     );
 }
 
@@ -115,7 +133,7 @@ fn a_token_signed_with_rsa_is_recognized() {
     let keys =
         json!({ "keys": [{ "kty": "RSA", "kid": "r", "use": "sig", "alg": "RS256", "n": RSA_MODULUS, "e": "AQAB" }] });
     assert_eq!(
-        verify(RSA_TOKEN, &settings(), &keys, NOW, 0).unwrap().roles,
+        names(&verify(RSA_TOKEN, &settings(), &keys, NOW, 0).unwrap()),
         ["operator"]
     );
     let (head, signature) = RSA_TOKEN.rsplit_once('.').unwrap();
