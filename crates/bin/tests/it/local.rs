@@ -1,5 +1,7 @@
 //! Clusters whose machines are processes of this host: how to have one, and what is to be seen of it.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use crate::http::Client;
@@ -28,4 +30,26 @@ pub(crate) async fn nodes(admin: &Client, cluster: &str) -> Vec<Value> {
             None => return all,
         }
     }
+}
+
+/// The token of the machine that is this folder.
+pub(crate) fn token(folder: &Path) -> String {
+    let name = folder.file_name().expect("a folder with a name");
+    name.to_str().expect("a token").to_owned()
+}
+
+/// Id of the node that a token was made for.
+pub(crate) fn node(token: &str) -> String {
+    let (node, _incarnation) = token.rsplit_once('-').expect("a token");
+    node.to_owned()
+}
+
+/// What is left of local machines below a data folder: the names of their folders, half-made and half-removed ones
+/// too. Each holds the machine's address.
+pub(crate) fn folders(data: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(data.join("local")).expect("the folder of all machines");
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names
+        .filter(|name| ![".lock", ".released"].contains(&&**name))
+        .collect()
 }

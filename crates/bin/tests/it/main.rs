@@ -1,9 +1,11 @@
 //! The whole: the built program as a process, met as its users meet it.
 //!
 //! `server` starts, kills and restarts it, `http` talks to it, `local` is a cluster
-//! on this host, `wait` waits for what comes true. The tests stand beside
+//! on this host, `wait` waits for what comes true, `dice` is chance with a seed. The tests stand beside
 //! them, one file per subject.
 
+mod chaos;
+mod dice;
 mod http;
 mod local;
 mod server;

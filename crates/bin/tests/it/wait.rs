@@ -30,3 +30,10 @@ pub(crate) async fn until<T>(what: &str, bound: Duration, mut look: impl AsyncFn
         }
     }
 }
+
+/// Lets time pass; for a load that comes over time and faults in the midst of it, never to wait for something.
+pub(crate) async fn pass(time: Duration) {
+    let mut ticks = interval(time.max(Duration::from_micros(1)));
+    ticks.tick().await;
+    ticks.tick().await;
+}

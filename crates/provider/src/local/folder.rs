@@ -83,7 +83,9 @@ impl Root {
         fs::create_dir_all(path.join(".released")).map_err(|error| failed("make", path, &error))?;
         // One spelling, however the folder was named: it decides the addresses and marks the processes.
         let path = path.canonicalize().map_err(|error| failed("open", path, &error))?;
-        Ok(Self { path })
+        let root = Self { path };
+        root.clear();
+        Ok(root)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -221,21 +223,35 @@ impl Root {
     }
 
     /// Forgets tokens that were released more than a day ago by the files' own times, and removes what a killed server
-    /// left of folders it was removing. Whatever fails here is tried again with the next release.
+    /// left of folders it was making or removing. Whatever fails here is tried again with the next release.
     pub(super) fn tidy(&self, now_us: i64) {
-        let entries = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten();
         let oldest = now_us / 1_000_000 - REMEMBER_RELEASED_SECONDS;
         for entry in entries(&self.path.join(".released")) {
             if entry.metadata().is_ok_and(|metadata| metadata.mtime() < oldest) {
                 _ = fs::remove_file(entry.path());
             }
         }
+        self.clear();
+    }
+
+    /// Removes what a killed server left of folders it was making or removing. Nobody is making one while we hold the
+    /// lock for that; when it is held already, there will be another time.
+    fn clear(&self) {
+        let making = File::create(self.path.join(".lock")).ok();
+        let making = making.filter(|lock| flock(lock, FlockOperation::NonBlockingLockExclusive).is_ok());
         for entry in entries(&self.path) {
-            if entry.file_name().as_encoded_bytes().starts_with(b".removing-") {
+            let name = entry.file_name();
+            let name = name.as_encoded_bytes();
+            if name.starts_with(b".removing-") || (making.is_some() && name.starts_with(b".making-")) {
                 _ = fs::remove_dir_all(entry.path());
             }
         }
     }
+}
+
+/// What is in a folder; nothing when it can not be read.
+fn entries(path: &Path) -> impl Iterator<Item = fs::DirEntry> {
+    fs::read_dir(path).into_iter().flatten().flatten()
 }
 
 fn lock_file(path: &Path) -> Result<File, Error> {

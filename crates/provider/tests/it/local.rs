@@ -262,6 +262,20 @@ async fn a_launch_cut_short_after_the_start_finds_its_process_again() {
     harness.finish().await;
 }
 
+#[test]
+fn what_a_killed_server_left_half_made_or_half_removed_is_cleared_by_the_next() {
+    let harness = harness();
+    let place = place(&harness);
+    for name in [".making-nobody-1", ".removing-nobody-1"] {
+        fs::create_dir_all(place.join(name).join("state")).expect("make a folder");
+    }
+    drop(open(&programs().obedient, &place));
+    let left = fs::read_dir(&place).expect("there").flatten();
+    let left = left.filter_map(|entry| entry.file_name().into_string().ok());
+    let left: Vec<_> = left.filter(|name| ![".released", ".lock"].contains(&&**name)).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_servers_racing_for_one_folder_start_one_process_for_each_token() {
     let harness = harness();
