@@ -7,7 +7,7 @@
 //! the end.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::Cell,
     collections::{BTreeMap, BTreeSet, HashMap},
     time::{Duration, Instant},
 };
@@ -252,17 +252,16 @@ impl Watch {
 }
 
 /// Kills and restarts the server at random moments; ends the clients' work after the last.
-async fn pull_the_plug(server: &RefCell<Server>, dice: &mut Dice, watch: &mut Watch, stop: &Cell<bool>) {
-    let admin = server.borrow().admin();
+async fn pull_the_plug(server: &mut Server, dice: &mut Dice, watch: &mut Watch, stop: &Cell<bool>) {
+    let admin = server.admin();
     for kill in 0..KILLS {
         let moment = dice.between(Duration::from_millis(20), Duration::from_millis(700));
         pass(moment).await;
-        let mut server = server.borrow_mut();
         server.kill().await;
-        watch.doubles(&server);
+        watch.doubles(server);
         server.restart().await;
         if kill % 5 == 0 {
-            watch.orphans(&admin, &server).await;
+            watch.orphans(&admin, server).await;
         }
     }
     stop.set(true);
@@ -272,14 +271,14 @@ async fn pull_the_plug(server: &RefCell<Server>, dice: &mut Dice, watch: &mut Wa
 async fn a_server_killed_a_hundred_times_loses_doubles_and_leaves_nothing() {
     let mut dice = Dice::seeded();
     let config = "[provider.local]\nkind = \"local\"\nmachines_max = 400\nstop_grace_ms = 2000\n";
-    let server = Setup::new()
+    let mut server = Setup::new()
         .config(config)
         .environment("REEVE_LOG", "error")
         .start()
         .await;
     let admin = server.admin();
     local::import(&admin, "chaos", 300, "").await;
-    let (server, stop) = (RefCell::new(server), Cell::new(false));
+    let stop = Cell::new(false);
     let mut watch = Watch::default();
     let askers = (0..CLIENTS).map(|name| Asker {
         name,
@@ -289,8 +288,7 @@ async fn a_server_killed_a_hundred_times_loses_doubles_and_leaves_nothing() {
         memory: Memory::default(),
     });
     let asking = futures::future::join_all(askers.map(|asker| asker.run(&stop)));
-    let (memories, ()) = tokio::join!(asking, pull_the_plug(&server, &mut dice, &mut watch, &stop));
-    let server = server.into_inner();
+    let (memories, ()) = tokio::join!(asking, pull_the_plug(&mut server, &mut dice, &mut watch, &stop));
     let operations: Vec<String> = memories.iter().flat_map(|memory| memory.operations.clone()).collect();
     let goals: BTreeMap<String, &str> = memories.iter().flat_map(|memory| memory.goals.clone()).collect();
     let cut: usize = memories.iter().map(|memory| memory.cut).sum();
