@@ -93,6 +93,23 @@ impl Client {
         self.must(Method::POST, path, Some(body)).await
     }
 
+    /// All events that the server has kept, oldest first; the stream never ends, so it is read until it is quiet.
+    pub(crate) async fn events(&self) -> Vec<Value> {
+        const QUIET: Duration = Duration::from_secs(2);
+        let mut request = self.http.get(format!("{}/reeve/v1/events?cursor=0", self.base));
+        if let Some((user, password)) = &self.credential {
+            request = request.basic_auth(user, Some(password));
+        }
+        let mut response = request.send().await.expect("a stream");
+        let mut text = Vec::new();
+        while let Ok(Some(chunk)) = tokio::time::timeout(QUIET, response.chunk()).await.unwrap_or(Ok(None)) {
+            text.extend_from_slice(&chunk);
+        }
+        let text = String::from_utf8(text).expect("text");
+        let data = text.lines().filter_map(|line| line.strip_prefix("data:"));
+        data.filter_map(|event| serde_json::from_str(event).ok()).collect()
+    }
+
     async fn must(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
         let said = format!("{method} {path}");
         let answer = self.attempt(method, path, body).await;

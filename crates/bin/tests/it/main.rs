@@ -9,5 +9,6 @@ mod dice;
 mod http;
 mod local;
 mod server;
+mod servers;
 mod start;
 mod wait;
