@@ -79,7 +79,6 @@ impl Table {
     }
 
     /// The router that answers to exactly these routes.
-    #[must_use]
     pub fn router(self) -> Router<App> {
         let slashed = self.slashed;
         self.routes.into_iter().fold(Router::new(), |router, route| {
