@@ -121,12 +121,16 @@ pub fn overrides(attributes: &Record) -> Option<String> {
     (!kept.is_empty()).then(|| Json::Object(kept).to_string())
 }
 
-/// The record of a nodearray: its attributes as declared.
+/// The record of a nodearray: its attributes as declared, and what is wanted of it.
 #[must_use]
 pub fn of_nodearray(status: &Status, pool: &Pool) -> Record {
     let mut record = declared(status, pool.id, pool.revision);
     record.insert("Name".into(), json!(pool.name));
     record.insert("ClusterName".into(), json!(status.cluster.name));
+    // An array has no goal of its own: it is wanted when its cluster is.
+    if let Some((_, target)) = states::of_cluster(&status.cluster) {
+        record.insert("TargetState".into(), json!(target));
+    }
     record
 }
 

@@ -1,4 +1,4 @@
-//! A client of the built server: JSON in, JSON out, Basic credentials. It judges no answer.
+//! A client of the built server: JSON in, JSON out, Basic credentials or an access token. It judges no answer.
 
 use std::{path::Path, time::Duration};
 
@@ -14,6 +14,7 @@ pub(crate) struct Client {
     http: reqwest::Client,
     base: String,
     credential: Option<(String, String)>,
+    token: Option<String>,
 }
 
 /// What came back.
@@ -55,6 +56,20 @@ impl Client {
             http: builder.build().expect("a client"),
             base: base.to_owned(),
             credential: credential.map(|(user, password)| (user.to_owned(), password.to_owned())),
+            token: None,
+        }
+    }
+
+    /// A client that sends an access token.
+    pub(crate) fn bearing(base: &str, token: &str) -> Self {
+        Self::bearing_to(base, token, None)
+    }
+
+    /// The same, trusting only a file of authorities.
+    pub(crate) fn bearing_to(base: &str, token: &str, authorities: Option<&Path>) -> Self {
+        Self {
+            token: Some(token.to_owned()),
+            ..Self::new(base, None, authorities)
         }
     }
 
@@ -68,6 +83,9 @@ impl Client {
         let mut request = self.http.request(method, format!("{}{path}", self.base));
         if let Some((user, password)) = &self.credential {
             request = request.basic_auth(user, Some(password));
+        }
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
         }
         if let Some(body) = body {
             request = request.json(body);

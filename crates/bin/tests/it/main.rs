@@ -1,14 +1,18 @@
 //! The whole: the built program as a process, met as its users meet it.
 //!
-//! `server` starts, kills and restarts it, `http` talks to it, `local` is a cluster
-//! on this host, `wait` waits for what comes true, `dice` is chance with a seed. The tests stand beside
+//! `server` starts, kills and restarts it, `http` talks to it, `command` is the command line,
+//! `local` is a cluster on this host, `wait` waits for what comes true, `dice` is chance with a seed. The tests stand beside
 //! them, one file per subject.
 
 mod chaos;
+mod command;
 mod dice;
 mod http;
+mod import;
 mod local;
+mod runapy;
 mod server;
 mod servers;
 mod start;
+mod trust;
 mod wait;
