@@ -17,6 +17,7 @@ pub mod record;
 pub mod selection;
 pub mod states;
 pub mod template;
+pub mod usage;
 
 use axum::{
     Router,
@@ -27,8 +28,9 @@ use crate::App;
 
 /// Every route of this dialect, each with and without a slash at its end.
 pub fn routes() -> Router<App> {
-    let all: [(&str, MethodRouter<App>); 19] = [
+    let all: [(&str, MethodRouter<App>); 20] = [
         ("/clusters/{cluster}/status", get(cluster::status)),
+        ("/clusters/{cluster}/usage", get(usage::usage)),
         ("/clusters/{cluster}/nodes", get(node::list)),
         ("/clusters/{cluster}/nodes/create", post(node::create)),
         ("/clusters/{cluster}/nodes/{verb}", post(node::manage)),
