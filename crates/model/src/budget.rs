@@ -137,6 +137,13 @@ impl Budget {
         }
     }
 
+    /// What part of the amount is spent, in percent, rounded down.
+    #[must_use]
+    pub fn share(&self, spent: Money) -> i64 {
+        let share = i128::from(spent.0) * 100 / i128::from(self.amount.0.max(1));
+        i64::try_from(share).unwrap_or(i64::MAX)
+    }
+
     /// Percent from which the cluster must not grow; draining one does not let it grow either.
     #[must_use]
     pub fn growth_ends(&self) -> Option<u32> {
@@ -189,7 +196,7 @@ impl Budget {
         if known == after.level {
             return None;
         }
-        let share = i128::from(after.spent.0) * 100 / i128::from(self.amount.0.max(1));
+        let share = self.share(after.spent);
         let numbers = format!("{} of {} spent ({share} %)", after.spent, self.amount);
         Some(match after.level {
             Level::Within => format!("within budget again: {numbers}"),

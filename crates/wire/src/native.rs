@@ -8,8 +8,10 @@ mod cluster;
 mod credential;
 mod general;
 mod node;
+mod usage;
 
 pub use cluster::*;
 pub use credential::*;
 pub use general::*;
 pub use node::*;
+pub use usage::*;

@@ -12,7 +12,7 @@ use utoipa::{
     },
 };
 
-use super::{auth, cluster, credential, event, folder, journal, node, server};
+use super::{auth, cluster, credential, event, folder, journal, node, server, usage};
 
 /// Path of a cluster's nodes.
 const NODES: &str = "/reeve/v1/clusters/{cluster}/nodes";
@@ -25,7 +25,8 @@ const NODES: &str = "/reeve/v1/clusters/{cluster}/nodes";
         cluster::list, cluster::create, cluster::import, cluster::get, cluster::delete, cluster::start, cluster::stop,
         cluster::pools, node::list, node::create, node::get, node::manage, journal::operations, journal::operation,
         folder::list, folder::create, credential::list, credential::create, credential::revoke, journal::audit,
-        event::watch,
+        event::watch, usage::of_cluster, usage::of_all, usage::budgets, usage::budget, usage::set_budget,
+        usage::drop_budget,
     ),
     components(schemas(Problem)),
     modifiers(&Common)
@@ -61,7 +62,10 @@ impl Modify for Common {
                 .split('/')
                 .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
                 .collect();
-            for operation in [&mut item.get, &mut item.post, &mut item.delete].into_iter().flatten() {
+            for operation in [&mut item.get, &mut item.post, &mut item.put, &mut item.delete]
+                .into_iter()
+                .flatten()
+            {
                 let open = operation
                     .tags
                     .as_ref()
@@ -132,7 +136,7 @@ mod tests {
     fn every_operation_has_an_id_of_its_own_and_says_how_it_refuses() {
         let mut ids = BTreeSet::new();
         for (path, item) in document().paths.paths {
-            for operation in [item.get, item.post, item.delete].into_iter().flatten() {
+            for operation in [item.get, item.post, item.put, item.delete].into_iter().flatten() {
                 let id = operation.operation_id.expect("an id");
                 assert!(ids.insert(id.clone()), "{id} stands twice");
                 assert!(operation.responses.responses.contains_key("default"), "{id}");

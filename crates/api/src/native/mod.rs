@@ -15,6 +15,7 @@ pub mod journal;
 pub mod node;
 pub mod render;
 pub mod server;
+pub mod usage;
 
 use axum::{
     Extension, Router,
@@ -53,6 +54,13 @@ pub fn routes() -> Router<App> {
             "/reeve/v1/clusters/{cluster}/nodes/{node}",
             get(node::get).post(node::manage),
         )
+        .route("/reeve/v1/clusters/{cluster}/usage", get(usage::of_cluster))
+        .route(
+            "/reeve/v1/clusters/{cluster}/budget",
+            get(usage::budget).put(usage::set_budget).delete(usage::drop_budget),
+        )
+        .route("/reeve/v1/usage", get(usage::of_all))
+        .route("/reeve/v1/budgets", get(usage::budgets))
         .route("/reeve/v1/operations", get(journal::operations))
         .route("/reeve/v1/operations/{operation}", get(journal::operation))
         .route("/reeve/v1/folders", get(folder::list).post(folder::create))
