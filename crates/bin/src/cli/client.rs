@@ -93,6 +93,40 @@ impl Client {
         decode(doing, &bytes)
     }
 
+    /// Reads one thing that filters describe.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(super) async fn find<T: DeserializeOwned>(
+        &self,
+        doing: &str,
+        path: &[&str],
+        filters: &[(&str, Option<&str>)],
+    ) -> Result<T, Failure> {
+        let query: Vec<(&str, &str)> = filters
+            .iter()
+            .filter_map(|(name, value)| value.map(|value| (*name, value)))
+            .collect();
+        decode(
+            doing,
+            &self.send(doing, self.http.get(self.address(path, &query))).await?,
+        )
+    }
+
+    /// Puts something in the place of what is there.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(super) async fn put<T: DeserializeOwned>(
+        &self,
+        doing: &str,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        let request = self.http.put(self.address(path, &[])).json(body);
+        decode(doing, &self.send(doing, request).await?)
+    }
+
     /// Asks for a change with a body.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! `wait` show the answers, `failure` says what went wrong. Nothing here decides what is allowed or opens the
 //! database: whatever the command line can do, anybody can do with HTTP.
 
+mod budget;
 mod client;
 mod cluster;
 mod context;
@@ -17,6 +18,7 @@ mod session;
 mod status;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod wait;
 mod watch;
 
@@ -95,6 +97,11 @@ pub(crate) enum Command {
     /// See what became of accepted requests
     #[command(subcommand)]
     Operation(operation::Command),
+    /// Show what was used and what it cost
+    Usage(usage::Show),
+    /// Limit what clusters may cost
+    #[command(subcommand)]
+    Budget(budget::Command),
     /// Work with users, applications and API keys
     #[command(subcommand)]
     Credential(credential::Command),
@@ -139,6 +146,8 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<(), Failure
         Command::Cluster(command) => cluster::run(session, command).await,
         Command::Node(command) => node::run(session, command).await,
         Command::Operation(command) => operation::run(session, command).await,
+        Command::Usage(show) => usage::run(session, &show).await,
+        Command::Budget(command) => budget::run(session, command).await,
         Command::Credential(command) => credential::run(session, command).await,
         // Signing in comes before there is a session.
         Command::Login(_) => Ok(()),

@@ -140,7 +140,7 @@ pub(super) fn clean(text: &str) -> String {
 
 /// Lines of cells as text whose columns are as wide as their widest cell. A grid of lines would only be in the way of
 /// `awk` and `grep`, so there is none.
-fn aligned(lines: &[Vec<String>]) -> String {
+pub(super) fn aligned(lines: &[Vec<String>]) -> String {
     let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         lines

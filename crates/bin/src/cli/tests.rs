@@ -84,6 +84,22 @@ impl Stub {
             .route("/reeve/v1/clusters/{name}/nodes/{verb}", post(change_nodes))
             .route("/reeve/v1/operations/{id}", get(operation))
             .route("/reeve/v1/credentials", post(create_credential))
+            .route("/reeve/v1/clusters/{name}/usage", get(usage))
+            .route("/reeve/v1/usage", get(usage))
+            .route(
+                "/reeve/v1/budgets",
+                get(|| async { Json(json!({"items": [budget("metal", 5000.0)]})) }),
+            )
+            .route(
+                "/reeve/v1/clusters/{name}/budget",
+                get(|Path(name): Path<String>| async move { Json(budget(&name, 5000.0)) })
+                    .put(|Path(name): Path<String>, Json(body): Json<Value>| async move {
+                        let mut set = budget(&name, body["amount"].as_f64().unwrap());
+                        set["warnPercent"] = body["warnPercent"].clone();
+                        Json(set)
+                    })
+                    .delete(|| async { StatusCode::NO_CONTENT }),
+            )
             .with_state(Asked::default());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
@@ -155,6 +171,29 @@ fn cluster(name: &str) -> Value {
         "aspects": {"attached": false, "managed": false, "elastic": true}, "generation": 1, "maxCount": 10,
         "maxCores": 100, "createdAt": "2026-01-01T00:00:00Z", "updatedAt": "2026-01-01T00:00:00Z",
         "simulated": name == "paper", "nodes": {"total": 4, "running": 2, "failed": 1, "waiting": 1}})
+}
+
+/// What was asked comes back as the name of the one who used it.
+async fn usage(Query(query): Query<Vec<(String, String)>>) -> Response {
+    let asked: Vec<String> = query
+        .into_iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let machines = json!({"size": "small", "cores": 4, "region": "here", "spot": true, "system": "linux",
+        "coreHours": 8.0, "cost": 1.25});
+    let item = json!({"kind": "pool", "name": asked.join(","), "coreHours": 8.0, "cost": 1.25, "machines": [machines]});
+    Json(
+        json!({"from": "2026-03-01T00:00:00Z", "to": "2026-03-02T00:00:00Z", "by": "day", "currency": "USD",
+        "coreHours": 8.0, "cost": 1.25, "intervals": [{"from": "2026-03-01T00:00:00Z", "to": "2026-03-02T00:00:00Z",
+        "coreHours": 8.0, "cost": 1.25, "items": [item]}]}),
+    )
+    .into_response()
+}
+
+fn budget(cluster: &str, amount: f64) -> Value {
+    json!({"cluster": cluster, "amount": amount, "currency": "USD", "warnPercent": [], "freezePercent": 100,
+        "standing": {"month": "2026-03", "spent": 1250.5, "spentPercent": 25, "unpriced": true, "level": "within",
+        "since": "2026-03-01T00:00:00Z"}})
 }
 
 /// Three pages of one cluster each.
@@ -423,4 +462,48 @@ fn verbs_on_nodes_need_a_node() {
     assert!(parse("reeve node terminate metal gpu-1").is_ok());
     assert!(parse("reeve node terminate metal --id 7").is_ok());
     assert!(parse("reeve node create metal --pool gpu --count 0").is_err());
+}
+
+#[tokio::test]
+async fn usage_is_a_plain_table_elsewhere_than_on_a_terminal() {
+    let server = Stub::start().await;
+    let shown = server.run("usage metal").await;
+    assert_eq!((shown.status, shown.notes.as_str()), (0, ""));
+    assert_eq!(
+        shown.answers,
+        "FROM        CORE-HOURS  USD\n2026-03-01  8.00        1.25\ntotal       8.00        1.25\n"
+    );
+    let wide = server
+        .run("usage --by hour --from 2026-03-01 --to 2026-03-02 --folder lab -o wide")
+        .await;
+    assert!(
+        wide.answers
+            .contains("by=hour,from=2026-03-01,to=2026-03-02,folder=lab"),
+        "{}",
+        wide.answers
+    );
+    assert!(wide.answers.contains("spot"), "{}", wide.answers);
+    let json: Value = serde_json::from_str(&server.run("usage metal -o json").await.answers).unwrap();
+    assert_eq!(json["intervals"][0]["items"][0]["machines"][0]["size"], "small");
+}
+
+#[tokio::test]
+async fn budgets_are_set_shown_listed_and_deleted() {
+    let server = Stub::start().await;
+    let set = server
+        .run("budget set metal --amount 99.5 --warn 50 --warn 80 -o json")
+        .await;
+    let shown: Value = serde_json::from_str(&set.answers).unwrap();
+    assert_eq!(
+        (&shown["amount"], &shown["warnPercent"]),
+        (&json!(99.5), &json!([50, 80]))
+    );
+    let listed = server.run("budget list").await;
+    assert_eq!(
+        listed.answers,
+        "CLUSTER  AMOUNT   SPENT     USED  LEVEL   FREEZE  DRAIN\nmetal    5000.00  1250.50+  25%   within  100%    -\n"
+    );
+    assert!(server.run("budget get metal").await.answers.contains("2026-03"));
+    let gone = server.run("budget delete metal -o name").await;
+    assert_eq!((gone.status, gone.answers.as_str()), (0, "metal\n"));
 }
