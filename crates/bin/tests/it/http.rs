@@ -15,6 +15,7 @@ pub(crate) struct Client {
     base: String,
     credential: Option<(String, String)>,
     token: Option<String>,
+    header: Option<(String, String)>,
 }
 
 /// What came back.
@@ -57,7 +58,14 @@ impl Client {
             base: base.to_owned(),
             credential: credential.map(|(user, password)| (user.to_owned(), password.to_owned())),
             token: None,
+            header: None,
         }
+    }
+
+    /// The same, sending one more header.
+    pub(crate) fn with_header(mut self, name: &str, value: &str) -> Self {
+        self.header = Some((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// A client that sends an access token.
@@ -83,6 +91,9 @@ impl Client {
         let mut request = self.http.request(method, format!("{}{path}", self.base));
         if let Some((user, password)) = &self.credential {
             request = request.basic_auth(user, Some(password));
+        }
+        if let Some((name, value)) = &self.header {
+            request = request.header(name, value);
         }
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);

@@ -9,6 +9,7 @@ mod command;
 mod dice;
 mod http;
 mod import;
+mod installer;
 mod local;
 mod runapy;
 mod server;
