@@ -222,6 +222,7 @@ pub async fn enroll(core: &Core, ask: &Enrolment) -> Result<Admitted, Failure> {
         .map_err(stored("keep credential"))?;
     node.agent = AgentView {
         incarnation: node.seen.incarnation,
+        rerun: node.seen.reruns,
         hostname: Some(ask.hostname.clone()),
         last_seen: Some(now),
         ..AgentView::default()
@@ -302,7 +303,7 @@ async fn hear(core: &Core, hash: &str, beat: &Beat) -> Result<Node, Failure> {
     let mut db = core.store.read().await.map_err(stored("read"))?;
     let node = standing(&mut db, hash).await?;
     drop(db);
-    let current = beat.run == node.token();
+    let current = beat.run == node.run();
     let (init, message) = if current {
         (beat.init, beat.message.clone())
     } else {
@@ -317,6 +318,7 @@ async fn hear(core: &Core, hash: &str, beat: &Beat) -> Result<Node, Failure> {
         return Ok(node);
     }
     let mut view = AgentView {
+        rerun: node.seen.reruns,
         init,
         message,
         drained: beat.drained.max(node.agent.drained),
@@ -371,7 +373,7 @@ async fn goals(db: &mut Conn, node: &Node) -> Result<(Goals, String)> {
             epoch: node.generation,
             wish,
             scripts,
-            run: node.token(),
+            run: node.run(),
         },
         cluster.name,
     ))

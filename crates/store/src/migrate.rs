@@ -26,6 +26,11 @@ pub const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0002_usage.sql"),
         postgres: None,
     },
+    Migration {
+        version: 3,
+        sql: include_str!("../migrations/0003_reruns.sql"),
+        postgres: None,
+    },
 ];
 
 /// Takes the steps that `store` has not taken yet, each in a transaction of its own. Any number of processes may do so

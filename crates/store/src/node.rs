@@ -22,7 +22,7 @@ const COLUMNS: &str = "id, tenant, cluster, pool, pool_revision, name, sequence,
     placement_group, single, fixed, keep_alive, shutdown_policy, start_timeout_us, created_at, goal, generation, phase, \
     reason, message, since, deadline, attempts, settled, incarnation, holds, machine, address, hostname, \
     provider_request, ready_at, due, agent_incarnation, agent_init, agent_message, agent_drained, agent_hostname, \
-    agent_seen";
+    agent_seen, reruns, agent_rerun";
 
 /// A node with the attributes its dialect keeps beside it.
 #[derive(Debug, Clone)]
@@ -44,6 +44,8 @@ pub struct Claimed {
 
 fn read(row: &Row) -> Result<Node> {
     let address = row.text_opt(30)?;
+    // What an agent said of a run that is over says nothing about the present one.
+    let heard = row.int(41)? == row.int(42)?;
     Ok(Node {
         id: parsed(row, 0)?,
         tenant: parsed(row, 1)?,
@@ -76,6 +78,7 @@ fn read(row: &Row) -> Result<Node> {
             attempts: narrow(row, 25)?,
             generation: row.int(26)?,
             incarnation: narrow(row, 27)?,
+            reruns: narrow(row, 41)?,
             holds: row.bool(28)?,
             machine: row.text_opt(29)?,
             address: match address {
@@ -92,8 +95,13 @@ fn read(row: &Row) -> Result<Node> {
         ready_at: at_opt(row, 33)?,
         agent: AgentView {
             incarnation: narrow(row, 35)?,
-            init: word(row, 36, Init::parse)?,
-            message: row.text(37)?,
+            rerun: narrow(row, 42)?,
+            init: if heard {
+                word(row, 36, Init::parse)?
+            } else {
+                Init::Pending
+            },
+            message: if heard { row.text(37)? } else { String::new() },
             drained: row.int(38)?,
             hostname: row.text_opt(39)?,
             last_seen: at_opt(row, 40)?,
@@ -102,7 +110,7 @@ fn read(row: &Row) -> Result<Node> {
 }
 
 /// Number of columns [`read`] takes; a column that only one query adds comes after them.
-const WIDTH: usize = 41;
+const WIDTH: usize = 43;
 
 fn full(row: &Row) -> Result<Full> {
     Ok(Full {
@@ -161,6 +169,8 @@ pub async fn insert(tx: &mut Tx, nodes: &[Full]) -> Result<()> {
             agent.drained,
             agent.hostname.clone(),
             agent.last_seen.map(|at| at.0),
+            seen.reruns,
+            agent.rerun,
             overrides.clone(),
             naming::key(&node.name),
             0i64,
@@ -278,10 +288,11 @@ async fn write(tx: &mut Tx, node: &Node, epoch: Option<i64>) -> Result<bool> {
         seen.due.0,
         node.keep_alive,
         node.id.to_string(),
+        seen.reruns,
     ];
     const SET: &str = "update node set goal = $1, generation = $2, phase = $3, reason = $4, message = $5, since = $6, \
         deadline = $7, attempts = $8, settled = $9, incarnation = $10, holds = $11, machine = $12, address = $13, \
-        hostname = $14, provider_request = $15, ready_at = $16, due = $17, keep_alive = $18";
+        hostname = $14, provider_request = $15, ready_at = $16, due = $17, keep_alive = $18, reruns = $20";
     let changed = match epoch {
         None => {
             tx.run(&format!("{SET}, epoch = epoch + 1 where id = $19"), values)
@@ -289,7 +300,7 @@ async fn write(tx: &mut Tx, node: &Node, epoch: Option<i64>) -> Result<bool> {
         }
         Some(epoch) => {
             values.push(Value::Int(epoch));
-            tx.run(&format!("{SET} where id = $19 and epoch = $20"), values).await?
+            tx.run(&format!("{SET} where id = $19 and epoch = $21"), values).await?
         }
     };
     Ok(changed > 0)
@@ -371,7 +382,7 @@ pub async fn delete(tx: &mut Tx, id: NodeId, epoch: Option<i64>) -> Result<bool>
 pub async fn agent(tx: &mut Tx, id: NodeId, view: &AgentView, now: Timestamp) -> Result<()> {
     tx.run(
         "update node set agent_incarnation = $1, agent_init = $2, agent_message = $3, agent_drained = $4, \
-         agent_hostname = $5, agent_seen = $6 where id = $7",
+         agent_hostname = $5, agent_seen = $6, agent_rerun = $7 where id = $8",
         args![
             view.incarnation,
             view.init.word(),
@@ -379,6 +390,7 @@ pub async fn agent(tx: &mut Tx, id: NodeId, view: &AgentView, now: Timestamp) ->
             view.drained,
             view.hostname.clone(),
             now.0,
+            view.rerun,
             id.to_string()
         ],
     )

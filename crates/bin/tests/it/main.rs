@@ -11,6 +11,7 @@ mod http;
 mod import;
 mod installer;
 mod local;
+mod retry;
 mod runapy;
 mod server;
 mod servers;

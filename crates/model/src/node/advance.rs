@@ -219,6 +219,7 @@ pub fn advance(node: &mut Node, outcome: Outcome, now: Timestamp, clocks: &Clock
 /// Gives the next machine its name; it counts against the quota from here on.
 pub(super) fn reserve(node: &mut Node, now: Timestamp) {
     node.seen.incarnation += 1;
+    node.seen.reruns = 0;
     node.seen.holds = true;
     node.seen.machine = None;
     node.seen.address = None;
@@ -244,10 +245,12 @@ pub(super) fn resume(node: &mut Node, now: Timestamp) {
     enter(node, Phase::Resuming, Reason::MachineRequested, message, deadline, now);
 }
 
-/// Boots once more, with the whole start time.
+/// Boots once more, with the whole start time and a new run of initialization: what was said of the old one is over.
 pub(super) fn boot_again(node: &mut Node, now: Timestamp) {
     let message = format!("waiting once more for the agent of machine {}", name(node));
     let deadline = Some(now + node.start_timeout);
+    node.seen.reruns += 1;
+    node.agent.rerun = node.seen.reruns;
     node.agent.init = Init::Pending;
     node.agent.message.clear();
     enter(node, Phase::Booting, Reason::WaitingForAgent, message, deadline, now);
@@ -483,6 +486,7 @@ fn report(node: &mut Node, seen: &Seen, now: Timestamp) {
     let Some(guest) = &seen.guest else { return };
     node.agent = AgentView {
         incarnation: node.seen.incarnation,
+        rerun: node.seen.reruns,
         init: guest.init,
         message: guest.message.clone(),
         // A guest without an agent has nothing to drain, whatever is wished later.

@@ -95,6 +95,8 @@ pub struct Observation {
     pub generation: i64,
     /// Counts machines: each has its own token.
     pub incarnation: u32,
+    /// Counts initializations of this incarnation beyond the first: each is a run of its own.
+    pub reruns: u32,
     /// The provider has, or may have, a machine of this incarnation.
     pub holds: bool,
     /// The provider's name for the machine.
@@ -124,6 +126,7 @@ impl Observation {
             attempts: 0,
             generation: 0,
             incarnation: 0,
+            reruns: 0,
             holds: false,
             machine: None,
             address: None,
@@ -155,6 +158,8 @@ words!(Init { Pending => "pending", Running => "running", Done => "done", Failed
 pub struct AgentView {
     /// Incarnation the agent enrolled for; 0: none yet.
     pub incarnation: u32,
+    /// Which run of initialization the next two speak of, see [`Observation::reruns`].
+    pub rerun: u32,
     /// How far initialisation is.
     pub init: Init,
     /// Why it failed, or what runs.
@@ -223,6 +228,15 @@ impl Node {
     #[must_use]
     pub fn token(&self) -> String {
         format!("{}-{}", self.id, self.seen.incarnation)
+    }
+
+    /// Identity of the present initialization: scripts run once per run.
+    #[must_use]
+    pub fn run(&self) -> String {
+        match self.seen.reruns {
+            0 => self.token(),
+            reruns => format!("{}.{reruns}", self.token()),
+        }
     }
 
     /// What the node is wanted to be once it is terminated.
