@@ -13,7 +13,6 @@ use axum::{
     extract::{DefaultBodyLimit, State, rejection::BytesRejection},
     http::HeaderMap,
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 use bytes::Bytes;
 use reeve_control::{
@@ -27,6 +26,7 @@ use tower_http::decompression::RequestDecompressionLayer;
 use crate::{
     App,
     request::{self, Credential},
+    table::Table,
 };
 use refusal::Refusal;
 
@@ -36,11 +36,19 @@ const BODY_MAX: usize = 1024 * 1024;
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// The routes under `/reeve/agent/v1`.
+pub fn table() -> Table {
+    Table::new()
+        .post("/reeve/agent/v1/enroll", enroll)
+        .post("/reeve/agent/v1/beat", beat)
+        .get("/reeve/agent/v1/binary/{architecture}", crate::program::fetch)
+}
+
+/// The router of [`table`].
 pub fn routes() -> Router<App> {
-    Router::new()
-        .route("/reeve/agent/v1/enroll", post(enroll))
-        .route("/reeve/agent/v1/beat", post(beat))
-        .route("/reeve/agent/v1/binary/{architecture}", get(crate::program::fetch))
+    table()
+        .router()
+        .route("/reeve/agent/v1/{*rest}", axum::routing::any(refusal::unknown_path))
+        .method_not_allowed_fallback(refusal::wrong_method)
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(RequestDecompressionLayer::new())
 }

@@ -10,6 +10,7 @@ pub mod program;
 pub mod rafay;
 pub mod request;
 pub mod runai;
+pub mod table;
 
 use std::sync::Arc;
 
@@ -28,6 +29,19 @@ pub fn router(core: App) -> Router {
         .merge(cyclecloud::routes())
         .layer(Extension(native::Templates(template)))
         .with_state(core)
+}
+
+/// Method and path of every route of all dialects; what answers to anything else only refuses.
+#[must_use]
+pub fn listing() -> Vec<(&'static str, String)> {
+    let mut rows = native::table().rows("");
+    rows.extend(agents::table().rows(""));
+    for (prefix, table) in runai::tables() {
+        rows.extend(table.rows(prefix));
+    }
+    rows.extend(rafay::table().rows(""));
+    rows.extend(cyclecloud::table().rows(""));
+    rows
 }
 
 /// Hands the template format of one dialect to the native import; dialects do not know each other.

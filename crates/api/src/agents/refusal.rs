@@ -60,6 +60,24 @@ impl Refusal {
     }
 }
 
+/// A path that the protocol does not have.
+pub(crate) async fn unknown_path() -> Refusal {
+    Refusal::new(
+        StatusCode::NOT_FOUND,
+        "invalid",
+        "the protocol has no such call in this version",
+    )
+}
+
+/// A method that a call does not take.
+pub(crate) async fn wrong_method() -> Refusal {
+    Refusal::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "invalid",
+        "this call does not take this method",
+    )
+}
+
 impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
         match failure {

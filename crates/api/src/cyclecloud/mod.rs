@@ -19,41 +19,39 @@ pub mod states;
 pub mod template;
 pub mod usage;
 
-use axum::{
-    Router,
-    routing::{MethodRouter, get, post},
-};
+use axum::Router;
 
-use crate::App;
+use crate::{App, table::Table};
 
 /// Every route of this dialect, each with and without a slash at its end.
+pub fn table() -> Table {
+    Table::new()
+        .get("/clusters/{cluster}/status", cluster::status)
+        .get("/clusters/{cluster}/usage", usage::usage)
+        .get("/clusters/{cluster}/nodes", node::list)
+        .post("/clusters/{cluster}/nodes/create", node::create)
+        .post("/clusters/{cluster}/nodes/{verb}", node::manage)
+        .post("/clusters/{cluster}/scale/{nodearray}", node::scale)
+        .get("/operations", operation::list)
+        .get("/operations/{operation}", operation::get)
+        .post("/cloud/api/import_cluster/{cluster}", admin::import)
+        .post("/cloud/actions/startcluster/{cluster}", admin::start)
+        .post("/cloud/actions/terminatecluster/{cluster}", admin::terminate)
+        .post("/cloud/actions/removecluster/{cluster}", admin::remove)
+        .post("/cloud/actions/terminate_node/{cluster}", admin::terminate_nodes)
+        .post("/cloud/actions/retry/{cluster}", admin::retry)
+        .get("/cloud/clusters", admin::clusters)
+        .get("/cloud/clusters/{cluster}", admin::cluster)
+        .get("/cloud/api/clusters", admin::clusters)
+        .get("/cloud/api/clusters/{cluster}", admin::cluster)
+        .get("/cloud/api/nodes", admin::nodes)
+        .get("/cloud/api/nodes/{name}", admin::node)
+        .slashed()
+}
+
+/// The router of [`table`].
 pub fn routes() -> Router<App> {
-    let all: [(&str, MethodRouter<App>); 20] = [
-        ("/clusters/{cluster}/status", get(cluster::status)),
-        ("/clusters/{cluster}/usage", get(usage::usage)),
-        ("/clusters/{cluster}/nodes", get(node::list)),
-        ("/clusters/{cluster}/nodes/create", post(node::create)),
-        ("/clusters/{cluster}/nodes/{verb}", post(node::manage)),
-        ("/clusters/{cluster}/scale/{nodearray}", post(node::scale)),
-        ("/operations", get(operation::list)),
-        ("/operations/{operation}", get(operation::get)),
-        ("/cloud/api/import_cluster/{cluster}", post(admin::import)),
-        ("/cloud/actions/startcluster/{cluster}", post(admin::start)),
-        ("/cloud/actions/terminatecluster/{cluster}", post(admin::terminate)),
-        ("/cloud/actions/removecluster/{cluster}", post(admin::remove)),
-        ("/cloud/actions/terminate_node/{cluster}", post(admin::terminate_nodes)),
-        ("/cloud/actions/retry/{cluster}", post(admin::retry)),
-        ("/cloud/clusters", get(admin::clusters)),
-        ("/cloud/clusters/{cluster}", get(admin::cluster)),
-        ("/cloud/api/clusters", get(admin::clusters)),
-        ("/cloud/api/clusters/{cluster}", get(admin::cluster)),
-        ("/cloud/api/nodes", get(admin::nodes)),
-        ("/cloud/api/nodes/{name}", get(admin::node)),
-    ];
-    all.into_iter().fold(Router::new(), |router, (path, methods)| {
-        let methods = methods.fallback(error::wrong_method);
-        router.route(path, methods.clone()).route(&format!("{path}/"), methods)
-    })
+    table().router().method_not_allowed_fallback(error::wrong_method)
 }
 
 #[cfg(test)]

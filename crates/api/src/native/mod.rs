@@ -21,53 +21,57 @@ use axum::{
     Extension, Router,
     extract::{DefaultBodyLimit, State},
     http::{HeaderMap, StatusCode, Uri},
-    routing::{delete, get, post},
 };
 use reeve_model::{Error, Kind};
 
 pub use cluster::{TemplateReader, Templates};
 
-use crate::App;
+use crate::{App, table::Table};
 
-/// All routes of the native API. Importing clusters needs [`Templates`] as an extension of the whole router.
+/// All routes of the native API, and of what machines ask a server.
+pub fn table() -> Table {
+    Table::new()
+        .get("/healthz", server::alive)
+        .get("/readyz", server::ready)
+        .get("/metrics", server::metrics)
+        .get("/.well-known/jwks.json", server::jwks)
+        .get("/.well-known/openid-configuration", server::discovery)
+        .get("/reeve/v1/openapi.json", document::show)
+        .get("/reeve/v1/status", server::status)
+        .post("/reeve/v1/token", auth::token)
+        .get("/reeve/v1/clusters", cluster::list)
+        .post("/reeve/v1/clusters", cluster::create)
+        .post("/reeve/v1/clusters/import", cluster::import)
+        .get("/reeve/v1/clusters/{cluster}", cluster::get)
+        .delete("/reeve/v1/clusters/{cluster}", cluster::delete)
+        .post("/reeve/v1/clusters/{cluster}/start", cluster::start)
+        .post("/reeve/v1/clusters/{cluster}/stop", cluster::stop)
+        .get("/reeve/v1/clusters/{cluster}/pools", cluster::pools)
+        .get("/reeve/v1/clusters/{cluster}/nodes", node::list)
+        .post("/reeve/v1/clusters/{cluster}/nodes", node::create)
+        .get("/reeve/v1/clusters/{cluster}/nodes/{node}", node::get)
+        .post("/reeve/v1/clusters/{cluster}/nodes/{node}", node::manage)
+        .get("/reeve/v1/clusters/{cluster}/usage", usage::of_cluster)
+        .get("/reeve/v1/clusters/{cluster}/budget", usage::budget)
+        .put("/reeve/v1/clusters/{cluster}/budget", usage::set_budget)
+        .delete("/reeve/v1/clusters/{cluster}/budget", usage::drop_budget)
+        .get("/reeve/v1/usage", usage::of_all)
+        .get("/reeve/v1/budgets", usage::budgets)
+        .get("/reeve/v1/operations", journal::operations)
+        .get("/reeve/v1/operations/{operation}", journal::operation)
+        .get("/reeve/v1/folders", folder::list)
+        .post("/reeve/v1/folders", folder::create)
+        .get("/reeve/v1/credentials", credential::list)
+        .post("/reeve/v1/credentials", credential::create)
+        .delete("/reeve/v1/credentials/{credential}", credential::revoke)
+        .get("/reeve/v1/audit", journal::audit)
+        .get("/reeve/v1/events", event::watch)
+}
+
+/// The router of [`table`]. Importing clusters needs [`Templates`] as an extension of the whole router.
 pub fn routes() -> Router<App> {
-    Router::new()
-        .route("/healthz", get(server::alive))
-        .route("/readyz", get(server::ready))
-        .route("/metrics", get(server::metrics))
-        .route("/.well-known/jwks.json", get(server::jwks))
-        .route("/.well-known/openid-configuration", get(server::discovery))
-        .route("/reeve/v1/openapi.json", get(document::show))
-        .route("/reeve/v1/status", get(server::status))
-        .route("/reeve/v1/token", post(auth::token))
-        .route("/reeve/v1/clusters", get(cluster::list).post(cluster::create))
-        .route("/reeve/v1/clusters/import", post(cluster::import))
-        .route(
-            "/reeve/v1/clusters/{cluster}",
-            get(cluster::get).delete(cluster::delete),
-        )
-        .route("/reeve/v1/clusters/{cluster}/start", post(cluster::start))
-        .route("/reeve/v1/clusters/{cluster}/stop", post(cluster::stop))
-        .route("/reeve/v1/clusters/{cluster}/pools", get(cluster::pools))
-        .route("/reeve/v1/clusters/{cluster}/nodes", get(node::list).post(node::create))
-        .route(
-            "/reeve/v1/clusters/{cluster}/nodes/{node}",
-            get(node::get).post(node::manage),
-        )
-        .route("/reeve/v1/clusters/{cluster}/usage", get(usage::of_cluster))
-        .route(
-            "/reeve/v1/clusters/{cluster}/budget",
-            get(usage::budget).put(usage::set_budget).delete(usage::drop_budget),
-        )
-        .route("/reeve/v1/usage", get(usage::of_all))
-        .route("/reeve/v1/budgets", get(usage::budgets))
-        .route("/reeve/v1/operations", get(journal::operations))
-        .route("/reeve/v1/operations/{operation}", get(journal::operation))
-        .route("/reeve/v1/folders", get(folder::list).post(folder::create))
-        .route("/reeve/v1/credentials", get(credential::list).post(credential::create))
-        .route("/reeve/v1/credentials/{credential}", delete(credential::revoke))
-        .route("/reeve/v1/audit", get(journal::audit))
-        .route("/reeve/v1/events", get(event::watch))
+    table()
+        .router()
         .route("/reeve/v1/{*rest}", axum::routing::any(unknown))
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(input::BODY_MAX))

@@ -144,13 +144,11 @@ pub(super) async fn unknown_path(State(app): State<App>, headers: HeaderMap) -> 
     )
 }
 
-/// A verb that a path does not take.
-pub(super) async fn wrong_method(headers: HeaderMap, allowed: &'static str) -> Response {
+/// A verb that a path does not take; the header `Allow`, which the router adds, names those it takes.
+pub(super) async fn wrong_method(headers: HeaderMap) -> Response {
     let status = StatusCode::METHOD_NOT_ALLOWED;
-    let text = format!("this path takes {allowed} only");
-    let mut response = answer(&headers, status, &json!({ "code": status.as_u16(), "external": text }));
-    set(&mut response, "allow", allowed);
-    response
+    let text = "this path does not take this verb; the header Allow names those it takes";
+    answer(&headers, status, &json!({ "code": status.as_u16(), "external": text }))
 }
 
 #[cfg(test)]

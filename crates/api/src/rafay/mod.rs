@@ -14,14 +14,10 @@ pub mod media;
 mod record;
 pub mod status;
 
-use axum::{
-    Router,
-    extract::DefaultBodyLimit,
-    routing::{MethodRouter, any, get, post},
-};
+use axum::{Router, extract::DefaultBodyLimit, routing::any};
 use reeve_model::permission::{ACTIONS, Action, Permissions, Resource, Role};
 
-use crate::App;
+use crate::{App, table::Table};
 
 /// Where all clusters of a project lie.
 const BASE: &str = "/apis/infra.k8smgmt.io/v3/projects/{project}/clusters";
@@ -31,39 +27,29 @@ const BODY_MAX: usize = 1024 * 1024;
 const INSTALLER_PATHS: [&str; 4] = ["installercmds", "installerCmds", "InstallerCmds", "installercmd"];
 
 /// The routes of this dialect. A trailing slash means nothing.
-pub fn routes() -> Router<App> {
-    let read = |route: MethodRouter<App>| route.fallback(|headers| error::wrong_method(headers, "GET, HEAD"));
-    let all = get(cluster::list)
-        .post(cluster::apply)
-        .fallback(|headers| error::wrong_method(headers, "GET, HEAD, POST"));
-    let one = get(cluster::details)
-        .delete(cluster::delete)
-        .fallback(|headers| error::wrong_method(headers, "DELETE, GET, HEAD"));
-    let approve = post(cluster::approve).fallback(|headers| error::wrong_method(headers, "POST"));
-    let mut router = Router::new();
-    router = both(router, BASE, all);
-    router = both(router, &format!("{BASE}/{{name}}"), one);
-    router = both(router, &format!("{BASE}/{{name}}/status"), read(get(cluster::status)));
-    router = both(
-        router,
-        &format!("{BASE}/{{name}}/bootstrap"),
-        read(get(cluster::bootstrap)),
-    );
-    router = both(router, &format!("{BASE}/{{name}}/nodes/{{hostname}}/approve"), approve);
-    for word in INSTALLER_PATHS {
-        router = both(
-            router,
-            &format!("{BASE}/{{name}}/{word}"),
-            read(get(cluster::installer_commands)),
-        );
-    }
-    router
-        .route("/apis/infra.k8smgmt.io/v3/{*rest}", any(error::unknown_path))
-        .layer(DefaultBodyLimit::max(BODY_MAX))
+pub fn table() -> Table {
+    let one = format!("{BASE}/{{name}}");
+    let table = Table::new()
+        .get(BASE, cluster::list)
+        .post(BASE, cluster::apply)
+        .get(&one, cluster::details)
+        .delete(&one, cluster::delete)
+        .get(&format!("{one}/status"), cluster::status)
+        .get(&format!("{one}/bootstrap"), cluster::bootstrap)
+        .post(&format!("{one}/nodes/{{hostname}}/approve"), cluster::approve);
+    let with_installer = INSTALLER_PATHS.iter().fold(table, |table, word| {
+        table.get(&format!("{one}/{word}"), cluster::installer_commands)
+    });
+    with_installer.slashed()
 }
 
-fn both(router: Router<App>, path: &str, route: MethodRouter<App>) -> Router<App> {
-    router.route(path, route.clone()).route(&format!("{path}/"), route)
+/// The router of [`table`].
+pub fn routes() -> Router<App> {
+    table()
+        .router()
+        .route("/apis/infra.k8smgmt.io/v3/{*rest}", any(error::unknown_path))
+        .method_not_allowed_fallback(error::wrong_method)
+        .layer(DefaultBodyLimit::max(BODY_MAX))
 }
 
 /// The vendor's role names with what they permit on clusters.

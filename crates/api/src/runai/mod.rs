@@ -5,13 +5,10 @@
 //! decoding error; `COVERAGE.md` beside this file says what is offered. This module knows no rule of scheduling or of
 //! life cycles: a handler reads the request, calls `control` once, and renders. It knows no other dialect either.
 
-use axum::{
-    Router,
-    routing::{get, post},
-};
+use axum::Router;
 use reeve_model::permission::{ACTIONS, Action, Permissions, RESOURCES, Resource, Role};
 
-use crate::App;
+use crate::{App, table::Table};
 
 mod auth;
 mod cluster;
@@ -22,29 +19,31 @@ pub mod query;
 pub mod time;
 mod token;
 
-/// The routes of this dialect.
-pub fn routes() -> Router<App> {
-    Router::new()
-        .nest("/api/v1", closed(current()))
-        .nest("/api/v2", closed(Router::new().route("/token", post(token::oauth))))
-        .nest(
-            "/v1/k8s",
-            closed(Router::new().route("/auth/oauth/apptoken", post(token::application))),
-        )
+/// The routes of this dialect by the prefix they lie under.
+pub fn tables() -> [(&'static str, Table); 3] {
+    let current = Table::new()
+        .post("/token", token::grant)
+        .get("/clusters", cluster::list)
+        .post("/clusters", cluster::create)
+        .get("/clusters/{cluster}", cluster::get)
+        .put("/clusters/{cluster}", cluster::rename)
+        .delete("/clusters/{cluster}", cluster::delete)
+        .get("/clusters/{cluster}/nodes", node::of_cluster)
+        .get("/clusters/{cluster}/nodes/count", node::count_of_cluster)
+        .get("/nodes", node::of_tenant)
+        .get("/nodes/count", node::count_of_tenant);
+    [
+        ("/api/v1", current),
+        ("/api/v2", Table::new().post("/token", token::oauth)),
+        ("/v1/k8s", Table::new().post("/auth/oauth/apptoken", token::application)),
+    ]
 }
 
-fn current() -> Router<App> {
-    Router::new()
-        .route("/token", post(token::grant))
-        .route("/clusters", get(cluster::list).post(cluster::create))
-        .route(
-            "/clusters/{cluster}",
-            get(cluster::get).put(cluster::rename).delete(cluster::delete),
-        )
-        .route("/clusters/{cluster}/nodes", get(node::of_cluster))
-        .route("/clusters/{cluster}/nodes/count", get(node::count_of_cluster))
-        .route("/nodes", get(node::of_tenant))
-        .route("/nodes/count", get(node::count_of_tenant))
+/// The router of [`tables`].
+pub fn routes() -> Router<App> {
+    tables().into_iter().fold(Router::new(), |router, (prefix, table)| {
+        router.nest(prefix, closed(table.router()))
+    })
 }
 
 /// Answers everything else below the same prefix in this dialect's error form.
@@ -98,8 +97,9 @@ mod tests {
 
     #[test]
     fn the_routes_of_this_dialect_live_beside_a_router_with_its_own_fallback() {
-        let other: Router<App> = Router::new()
-            .route("/other", get(cluster::list))
+        let other: Router<App> = Table::new()
+            .get("/other", cluster::list)
+            .router()
             .fallback(error::no_route);
         let _ = other.merge(routes());
     }
