@@ -106,7 +106,8 @@ pub(super) fn kind_of(status: u16) -> Kind {
     match status {
         401 | 403 => Kind::Credentials,
         404 | 410 => Kind::NotFound,
-        409 | 412 | 428 => Kind::Conflict,
+        // A limit that is reached is a state too.
+        409 | 412 | 422 | 428 => Kind::Conflict,
         // Being told to slow down is the server's state, not a mistake in the command.
         408 | 429 => Kind::Server,
         400..=499 => Kind::Usage,
@@ -124,6 +125,7 @@ pub(super) fn advice(status: u16, retry_after_s: Option<u64>) -> String {
         403 => "ask an administrator for a role that allows it",
         404 | 410 => "check the names and the server's address; the `list` commands show what there is",
         409 | 412 | 428 => "look at its present state, then decide whether to try again",
+        422 => "make room, ask for less, or have the limit raised",
         408 | 429 => "try again in a while",
         400..=499 => "correct the command; `--help` shows what it takes",
         _ => "try again; if it stays, look the request up in the server's log",
@@ -159,7 +161,7 @@ mod tests {
             (403, Kind::Credentials),
             (404, Kind::NotFound),
             (409, Kind::Conflict),
-            (422, Kind::Usage),
+            (422, Kind::Conflict),
             (429, Kind::Server),
             (500, Kind::Server),
             (503, Kind::Server),
