@@ -238,6 +238,8 @@ impl Running {
             Some(ended) => ended,
             None => {
                 tracing::info!("stopping");
+                // Streams and agents that wait would keep their connections open for the whole of the grace.
+                self.core.closing.cancel();
                 self.handle.graceful_shutdown(Some(GRACE));
                 serving.await
             }

@@ -277,8 +277,14 @@ pub async fn beat(core: &Core, credential: &str, beat: &Beat, wait: Duration) ->
         let node = standing(&mut db, &hash).await?;
         let (goals, _) = goals(&mut db, &node).await?;
         drop(db);
-        if goals.epoch > beat.epoch_seen || tokio::time::timeout_at(deadline, rung).await.is_err() {
+        if goals.epoch > beat.epoch_seen {
             return Ok(goals);
+        }
+        tokio::select! {
+            () = core.closing.cancelled() => return Ok(goals),
+            rung = tokio::time::timeout_at(deadline, rung) => if rung.is_err() {
+                return Ok(goals);
+            }
         }
     }
 }

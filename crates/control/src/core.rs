@@ -13,6 +13,7 @@ use reeve_model::{Error, Kind, Result, Timestamp, capacity::Totals, id::NodeId, 
 use reeve_provider::{Clock, Machines, Quota, Size};
 use reeve_store::engine::Store;
 use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
@@ -75,6 +76,8 @@ pub struct Core {
     pub nodes_due: Notify,
     /// Rings when clusters may have moved.
     pub clusters_due: Notify,
+    /// Says to answers that take their time, such as streams, that the server stops.
+    pub closing: CancellationToken,
     /// Agents waiting for new goals.
     pub waiting: Mutex<HashMap<NodeId, Arc<Notify>>>,
     /// Beats heard and not written yet.
@@ -146,6 +149,7 @@ impl Core {
             issuers: None,
             nodes_due: Notify::new(),
             clusters_due: Notify::new(),
+            closing: CancellationToken::new(),
             waiting: Mutex::default(),
             beats: Mutex::default(),
             activity: Mutex::default(),

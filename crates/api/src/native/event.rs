@@ -106,8 +106,14 @@ impl Watch {
             let more = next != self.after;
             self.after = next;
             self.ready.extend(events);
-            if !more && !tokio::time::timeout(LOOK_EVERY, self.bell.rang()).await.unwrap_or(true) {
-                return None;
+            if more {
+                continue;
+            }
+            tokio::select! {
+                () = self.app.closing.cancelled() => return None,
+                rang = tokio::time::timeout(LOOK_EVERY, self.bell.rang()) => if !rang.unwrap_or(true) {
+                    return None;
+                }
             }
         }
     }

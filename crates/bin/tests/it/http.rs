@@ -109,6 +109,21 @@ impl Client {
         })
     }
 
+    /// Opens an answer that may take its time, such as a stream.
+    ///
+    /// # Panics
+    /// When none begins, or it begins as a refusal.
+    pub(crate) async fn open(&self, path: &str) -> reqwest::Response {
+        let request = self.http.get(format!("{}{path}", self.base));
+        let request = match &self.credential {
+            Some((user, password)) => request.basic_auth(user, Some(password)),
+            None => request,
+        };
+        let response = request.send().await.expect("an answer");
+        assert!(response.status().is_success(), "{path}: {response:?}");
+        response
+    }
+
     /// Reads.
     ///
     /// # Panics

@@ -63,6 +63,15 @@ async fn a_local_node_is_a_process_that_survives_the_server_and_ends_with_its_wi
 }
 
 #[tokio::test]
+async fn an_open_stream_of_events_ends_in_order_when_the_server_is_asked_to_end() {
+    let mut server = Setup::new().start().await;
+    let stream = server.admin().open("/reeve/v1/events").await;
+    assert!(server.terminate().await.success());
+    // Cut off after the grace, the body would be an error.
+    stream.text().await.expect("a whole body");
+}
+
+#[tokio::test]
 async fn a_data_folder_that_another_server_uses_is_refused_and_that_server_goes_on() {
     let server = Setup::new().start().await;
     let (status, said) = Setup::new().data(server.data()).refused().await;
