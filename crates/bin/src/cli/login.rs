@@ -1,9 +1,12 @@
-//! `reeve login`: tries a credential and keeps it, in a file that only its owner can read.
+//! `reeve login`: tries a credential and keeps what it can be exchanged for, in a file that only its owner can read.
+//!
+//! A password becomes a token that ends by itself, unless the user wants the password kept.
 
 use std::io::{BufRead, IsTerminal};
 
 use clap::Args;
-use reeve_wire::native::Status;
+use reeve_wire::native::{Status, Token};
+use reqwest::Method;
 
 use super::Connection;
 use super::client::Client;
@@ -22,6 +25,9 @@ pub(crate) struct Login {
     /// Read a token from the first line of standard input instead of REEVE_TOKEN
     #[arg(long, conflicts_with = "user")]
     token_stdin: bool,
+    /// Keep the password itself, not a token that ends after a while
+    #[arg(long)]
+    pub(super) keep_password: bool,
     /// Name to keep it under
     #[arg(long, value_name = "NAME", default_value = DEFAULT_CONTEXT)]
     name: String,
@@ -33,14 +39,14 @@ pub(crate) struct Login {
 /// When there is no credential, the server does not take it, or it cannot be saved.
 pub(super) async fn run(login: Login, globals: &Connection, environment: &Environment) -> Result<(), Failure> {
     let credentials = credentials(&login, environment, &mut std::io::stdin().lock())?;
-    let words = keep(&login.name, credentials, globals, environment).await?;
+    let words = keep(&login, credentials, globals, environment).await?;
     println!("{words}");
     Ok(())
 }
 
 /// Tries the credential, saves it as the current context and says so.
 pub(super) async fn keep(
-    name: &str,
+    login: &Login,
     credentials: Credentials,
     globals: &Connection,
     environment: &Environment,
@@ -70,13 +76,21 @@ pub(super) async fn keep(
         ca_file: ca_file.clone(),
     })?;
     let _: Status = client.get("sign in", &["status"]).await?;
+    let mut until = String::new();
     let (user, password, token) = match credentials {
-        Credentials::Password { user, password } => (Some(user), Some(password), None),
+        Credentials::Password { user, password } if login.keep_password => (Some(user), Some(password), None),
+        Credentials::Password { user, .. } => {
+            let token: Token = client
+                .ask("exchange the password for a token", Method::POST, &["token"])
+                .await?;
+            until = format!(" for {} min", token.expires_in / 60);
+            (Some(user), None, Some(token.access_token))
+        }
         Credentials::Token(token) => (None, None, Some(token)),
     };
     let who = user.clone().unwrap_or_else(|| "the owner of the token".to_owned());
     saved.contexts.insert(
-        name.to_owned(),
+        login.name.clone(),
         Context {
             server: server.clone(),
             user,
@@ -86,10 +100,11 @@ pub(super) async fn keep(
             ca_file,
         },
     );
-    saved.current = Some(name.to_owned());
+    saved.current = Some(login.name.clone());
     let path = saved.save(environment)?;
     Ok(format!(
-        "signed in to {server} as {who}; kept as {name:?} in {}",
+        "signed in to {server} as {who}{until}; kept as {:?} in {}",
+        login.name,
         path.display()
     ))
 }
@@ -145,6 +160,20 @@ fn missing(why: &str, next: &str) -> Failure {
 }
 
 #[cfg(test)]
+impl Login {
+    /// Flags of a test that gives the credential itself.
+    pub(super) fn named(name: &str) -> Self {
+        Self {
+            user: None,
+            password_stdin: false,
+            token_stdin: false,
+            keep_password: false,
+            name: name.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -153,6 +182,7 @@ mod tests {
             user: user.map(str::to_owned),
             password_stdin,
             token_stdin,
+            keep_password: false,
             name: DEFAULT_CONTEXT.to_owned(),
         }
     }

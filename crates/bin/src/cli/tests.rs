@@ -71,6 +71,10 @@ impl Stub {
     async fn start() -> Self {
         let routes = Router::new()
             .route("/reeve/v1/status", get(status))
+            .route(
+                "/reeve/v1/token",
+                post(|| async { Json(json!({"accessToken": "exchanged", "tokenType": "Bearer", "expiresIn": 3600})) }),
+            )
             .route("/reeve/v1/clusters", get(clusters))
             .route(
                 "/reeve/v1/clusters/{name}",
@@ -440,13 +444,25 @@ async fn a_login_is_tried_before_it_is_kept() {
         ..Connection::default()
     };
     let wrong = Credentials::Token("wrong".to_owned());
-    let failure = login::keep("work", wrong, &globals, &environment).await.unwrap_err();
+    let flags = |keep_password| {
+        let mut flags = login::Login::named("work");
+        flags.keep_password = keep_password;
+        flags
+    };
+    let failure = login::keep(&flags(false), wrong, &globals, &environment)
+        .await
+        .unwrap_err();
     assert_eq!(failure.kind, Kind::Credentials);
     assert!(!folder.exists());
-    let words = login::keep("work", ada(), &globals, &environment).await.unwrap();
+    let words = login::keep(&flags(false), ada(), &globals, &environment).await.unwrap();
     assert!(words.contains("ada") && !words.contains("secret"), "{words}");
     let saved = Contexts::load(&environment).unwrap();
     assert!(saved.current.as_deref() == Some("work") && saved.contexts["work"].server == stub.address);
+    let kept = &saved.contexts["work"];
+    assert!(kept.password.is_none() && kept.token.as_deref() == Some("exchanged"));
+    login::keep(&flags(true), ada(), &globals, &environment).await.unwrap();
+    let kept = Contexts::load(&environment).unwrap().contexts["work"].clone();
+    assert!(kept.password.is_some() && kept.token.is_none());
     std::fs::remove_dir_all(folder).unwrap();
 }
 

@@ -5,6 +5,7 @@
 //! them, one file per subject.
 
 mod chaos;
+mod cli;
 mod command;
 mod dice;
 mod http;
