@@ -24,6 +24,8 @@ fn cloud(settings: Settings) -> Harness {
         machines: Box::new(fake),
         clock: Some(clock),
         size: SIZE,
+        region: "local",
+        keep: None,
         folder: None,
     }
 }
@@ -36,6 +38,8 @@ fn journaled() -> Harness {
         machines: Box::new(fake),
         clock: Some(clock),
         size: SIZE,
+        region: "local",
+        keep: None,
         folder: Some(folder),
     }
 }

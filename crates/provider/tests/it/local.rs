@@ -50,6 +50,8 @@ fn harness_of(binary: &Path) -> Harness {
         machines,
         clock: None,
         size: "local",
+        region: "local",
+        keep: None,
         folder: Some(folder),
     }
 }
@@ -333,6 +335,8 @@ async fn a_process_that_ignores_the_polite_signal_is_killed_after_its_grace() {
         machines,
         clock: None,
         size: "local",
+        region: "local",
+        keep: None,
         folder: Some(folder),
     };
     harness.launched(&["a"]).await;
@@ -369,6 +373,8 @@ async fn a_full_host_and_a_wish_for_spot_are_refused() {
         machines,
         clock: None,
         size: "local",
+        region: "local",
+        keep: None,
         folder: Some(folder),
     };
     let mut spot = harness.launch("s");

@@ -182,7 +182,7 @@ pub(crate) async fn empty_batches_are_fine(harness: &Harness) {
 }
 
 pub(crate) async fn quota_has_an_entry_for_every_family(harness: &Harness) {
-    let quota = harness.machines.quota("local").await.expect("known");
+    let quota = harness.machines.quota(harness.region).await.expect("known");
     for size in harness.machines.catalogue().sizes() {
         assert!(
             quota.family_cores[&size.family] >= u64::from(size.quota_vcpus),

@@ -14,8 +14,12 @@ pub(crate) struct Harness {
     /// The provider's clock where the test moves it; real time passes otherwise.
     pub(crate) clock: Option<Arc<ManualClock>>,
     pub(crate) size: &'static str,
+    /// Region its machines are asked for in.
+    pub(crate) region: &'static str,
     /// Removed with the harness.
     pub(crate) folder: Option<Folder>,
+    /// What else must live as long as the harness.
+    pub(crate) keep: Option<Arc<dyn Send + Sync>>,
 }
 
 impl Harness {
@@ -28,7 +32,9 @@ impl Harness {
     }
 
     pub(crate) fn launch(&self, token: &str) -> Launch {
-        launch(token, self.size)
+        let mut launch = launch(token, self.size);
+        launch.region = self.region.to_owned();
+        launch
     }
 
     pub(crate) async fn launched(&self, tokens: &[&str]) -> Vec<Machine> {
