@@ -78,6 +78,7 @@ impl Harness {
             answers[0].as_ref().expect("released");
             self.step();
         }
+        drop(self.keep);
     }
 }
 
