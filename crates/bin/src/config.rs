@@ -1,5 +1,7 @@
 //! The server's configuration file: its shape, its commented default, and the command that checks one.
 
+mod ec2;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -13,6 +15,8 @@ use reeve_provider::fake;
 use serde::Deserialize;
 
 use crate::cli;
+
+pub(crate) use self::ec2::Ec2;
 
 /// The commented default.
 const DEFAULT: &str = include_str!("config.toml");
@@ -77,6 +81,8 @@ pub(crate) enum Provider {
     Fake(Box<fake::Settings>),
     /// This host.
     Local(Host),
+    /// EC2 instances.
+    Ec2(Box<Ec2>),
 }
 
 /// This host as a provider.
@@ -117,11 +123,12 @@ impl Config {
             if name.is_empty() || name.len() > 63 || !name.chars().all(legal) {
                 anyhow::bail!("\"{name}\" is no name of a provider account: 1 to 63 of A-Z a-z 0-9 - _");
             }
-            if let Provider::Fake(settings) = provider {
-                settings
-                    .check()
-                    .map_err(|error| anyhow::anyhow!("provider.{name}: {}", error.message))?;
-            }
+            let checked = match provider {
+                Provider::Fake(settings) => settings.check().map_err(|error| anyhow::anyhow!("{}", error.message)),
+                Provider::Ec2(settings) => settings.check(),
+                Provider::Local(_) => Ok(()),
+            };
+            checked.map_err(|error| anyhow::anyhow!("provider.{name}: {error}"))?;
         }
         config.identity.check()?;
         Ok(config)
@@ -217,6 +224,7 @@ mod tests {
         assert_eq!(config.listen.as_deref(), Some("127.0.0.1:8080"));
         assert!(matches!(config.provider["local"], Provider::Local(_)));
         assert!(matches!(config.provider["chaos"], Provider::Fake(_)));
+        assert!(matches!(config.provider["cloud"], Provider::Ec2(_)));
         assert_eq!(config.identity.issuer[0].roles.len(), 2);
     }
 
@@ -251,6 +259,20 @@ mod tests {
             let told = refused(change);
             assert!(told.contains(reason), "{change}: {told}");
         }
+    }
+
+    #[test]
+    fn an_account_of_ec2_says_whose_machines_it_has_and_keeps_its_secret() {
+        let start = "[provider.a]\nkind = \"ec2\"\nregion = \"eu-west-1\"\nimage = \"ami-1\"\n";
+        assert!(Config::parse(start).is_err(), "without an owner");
+        let keys = format!("{start}owner = \"lab\"\naccess_key_id = \"AKIA\"\n");
+        let error = Config::parse(&keys).expect_err("half of the keys").to_string();
+        assert!(
+            error.contains("provider.a") && error.contains("secret_access_key_file"),
+            "{error}"
+        );
+        let config = Config::parse(&format!("{keys}secret_access_key = \"hunter2\"")).expect("whole");
+        assert!(!format!("{config:?}").contains("hunter2"));
     }
 
     #[test]

@@ -5,6 +5,8 @@
 
 mod accounts;
 mod data;
+#[cfg(feature = "ec2")]
+mod ec2;
 mod issuers;
 mod paths;
 mod tls;
@@ -89,7 +91,7 @@ pub(crate) async fn run(flags: Flags) -> anyhow::Result<()> {
     let settings = settings(&config, url, trust.as_ref().and_then(|trust| trust.sha256.clone()));
 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let accounts = accounts::open(&flags.data_dir, &config, &clock)?;
+    let accounts = accounts::open(&flags.data_dir, &config, &clock).await?;
     let (key, signing) = identity::prepare(&store, clock.as_ref()).await.map_err(told)?;
     let issuers = issuers::trust(&config.identity)?;
     let core = Core::new(

@@ -9,7 +9,7 @@ use reeve_provider::{Catalogue, Clock, Fake, Local, Machines, fake, local::Local
 use crate::config::{Config, Host, Provider};
 
 /// Opens every account, each in a folder of its own name in the data folder.
-pub(super) fn open(data: &Path, config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Vec<Account>> {
+pub(super) async fn open(data: &Path, config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Vec<Account>> {
     let catalogue = catalogue(config.catalogue.as_deref())?;
     let host = Provider::Local(Host::default());
     let cloud = Provider::Fake(Box::default());
@@ -18,17 +18,15 @@ pub(super) fn open(data: &Path, config: &Config, clock: &Arc<dyn Clock>) -> anyh
         .into_iter()
         .filter(|(name, _)| !config.provider.contains_key(*name));
     let declared = config.provider.iter().map(|(name, provider)| (name.as_str(), provider));
-    always
-        .chain(declared)
-        .map(|(name, provider)| {
-            let machines = machines(&data.join(name), provider, &catalogue, clock)
-                .with_context(|| format!("provider account \"{name}\" can not be used"))?;
-            Ok(Account {
-                name: name.to_owned(),
-                machines,
-            })
-        })
-        .collect()
+    let mut accounts = Vec::new();
+    for (name, provider) in always.chain(declared) {
+        let machines = machines(&data.join(name), provider, &catalogue, clock).await;
+        accounts.push(Account {
+            name: name.to_owned(),
+            machines: machines.with_context(|| format!("provider account \"{name}\" can not be used"))?,
+        });
+    }
+    Ok(accounts)
 }
 
 fn catalogue(file: Option<&Path>) -> anyhow::Result<Catalogue> {
@@ -39,7 +37,7 @@ fn catalogue(file: Option<&Path>) -> anyhow::Result<Catalogue> {
     Catalogue::with_overrides(&text).with_context(|| format!("{} can not be used", file.display()))
 }
 
-fn machines(
+async fn machines(
     folder: &Path,
     provider: &Provider,
     catalogue: &Catalogue,
@@ -52,6 +50,10 @@ fn machines(
         Provider::Local(host) => {
             Local::open(local(folder, host)?, clock).map(|local| Arc::new(local) as Arc<dyn Machines>)
         }
+        #[cfg(feature = "ec2")]
+        Provider::Ec2(told) => return super::ec2::open(told, catalogue, clock).await,
+        #[cfg(not(feature = "ec2"))]
+        Provider::Ec2(_) => return Err(anyhow!("this program was built without the feature ec2")),
     };
     opened.map_err(|error| anyhow!("{}", error.message))
 }

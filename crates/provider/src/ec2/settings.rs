@@ -11,7 +11,8 @@ pub struct Settings {
     pub region: String,
     /// URL of the service; absent for the region's own.
     pub endpoint: Option<String>,
-    /// Whose machines these are: a tag on all of them. Deployments that share a cloud account differ in it.
+    /// Whose machines these are: a tag on all of them. Deployments that share a cloud account must differ in it, or
+    /// each sees the other's machines as ones that nothing explains.
     pub owner: String,
     /// Machine image.
     pub image: String,
@@ -60,13 +61,18 @@ pub struct Program {
 }
 
 impl Settings {
-    /// The defaults, for this region, image and program.
+    /// The defaults, for this region, owner, image and program.
     #[must_use]
-    pub fn new(region: impl Into<String>, image: impl Into<String>, program: Program) -> Self {
+    pub fn new(
+        region: impl Into<String>,
+        owner: impl Into<String>,
+        image: impl Into<String>,
+        program: Program,
+    ) -> Self {
         Self {
             region: region.into(),
             endpoint: None,
-            owner: "reeve".into(),
+            owner: owner.into(),
             image: image.into(),
             subnet: None,
             security_groups: Vec::new(),

@@ -23,9 +23,9 @@ fn settings(url: &str) -> Settings {
         architecture: "amd64".into(),
         sha256: "0".repeat(64),
     };
-    let mut settings = Settings::new(REGION, "ami-12c6146b", program);
+    let owner = format!("test-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    let mut settings = Settings::new(REGION, owner, "ami-12c6146b", program);
     settings.endpoint = Some(url.to_owned());
-    settings.owner = format!("test-{}", NEXT.fetch_add(1, Ordering::Relaxed));
     settings.settle = Duration::ZERO;
     settings.keys = Some(GivenKeys {
         id: "AKIDEXAMPLE".into(),
