@@ -82,10 +82,21 @@ async fn server(
     planned: &Arc<Mutex<Option<(String, u64)>>>,
     seed: u64,
 ) -> Arc<Core> {
+    server_on(store, clock, Arc::clone(cloud) as Arc<dyn Machines>, planned, seed).await
+}
+
+/// A server whose account "fake" is any cloud.
+pub(crate) async fn server_on(
+    store: &Store,
+    clock: &Arc<ManualClock>,
+    machines: Arc<dyn Machines>,
+    planned: &Arc<Mutex<Option<(String, u64)>>>,
+    seed: u64,
+) -> Arc<Core> {
     let (key, signing) = identity::prepare(store, clock.as_ref()).await.unwrap();
     let account = Account {
         name: "fake".into(),
-        machines: Arc::clone(cloud) as Arc<dyn Machines>,
+        machines,
     };
     let planned = Arc::clone(planned);
     let passes = AtomicU64::new(0);

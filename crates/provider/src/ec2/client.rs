@@ -111,6 +111,16 @@ impl Client {
     /// # Errors
     /// Any kind of error but `NotFound` for anything else than an unknown instance; see [`refusal`].
     pub(super) async fn call(&self, action: &'static str, parameters: Parameters) -> Result<Element, Fault> {
+        self.call_within(PATIENCE, action, parameters).await
+    }
+
+    /// As [`call`](Self::call), for callers that have less time left.
+    pub(super) async fn call_within(
+        &self,
+        patience: Duration,
+        action: &'static str,
+        parameters: Parameters,
+    ) -> Result<Element, Fault> {
         if let Some(rest) = self.closed(action) {
             let message = format!("{action} was throttled a moment ago and is not asked again yet");
             return Err(silent(ErrorKind::Throttled { retry_after: rest }, message));
@@ -119,7 +129,11 @@ impl Client {
             error,
             code: String::new(),
         })?;
-        let answer = request.send().await.map_err(|error| unanswered(action, error))?;
+        let answer = request
+            .timeout(patience)
+            .send()
+            .await
+            .map_err(|error| unanswered(action, error))?;
         let status = answer.status();
         let header = answer.headers().get("x-amzn-requestid");
         let header = header.and_then(|id| id.to_str().ok()).map(str::to_owned);
@@ -157,7 +171,7 @@ impl Client {
             body: body.as_bytes(),
         };
         let headers = sign::headers(&signed, &keys, &self.region, "ec2", self.clock.now_us());
-        let mut request = self.http.post(format!("{}/", self.endpoint)).timeout(PATIENCE);
+        let mut request = self.http.post(format!("{}/", self.endpoint));
         for (name, value) in headers {
             request = request.header(name, value);
         }
@@ -233,13 +247,16 @@ fn silent(kind: ErrorKind, message: String) -> Fault {
     }
 }
 
-/// A request that never left had no effect; of any other nobody knows.
+/// Of a request without an answer nobody knows whether it had its effect.
 fn unanswered(action: &str, error: reqwest::Error) -> Fault {
-    let mut cause = error.without_url().to_string();
-    if cause.is_empty() {
-        cause.push_str("no answer");
+    let error = error.without_url();
+    let mut message = format!("{action} got no answer: {error}");
+    let mut cause = std::error::Error::source(&error);
+    while let Some(inner) = cause {
+        message.push_str(&format!(": {inner}"));
+        cause = inner.source();
     }
-    silent(ErrorKind::Unanswered, format!("{action} got no answer: {cause}"))
+    silent(ErrorKind::Unanswered, message)
 }
 
 /// A form body; every byte but letters, digits and `-._~` is written as `%XX`.

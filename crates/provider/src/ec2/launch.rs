@@ -21,12 +21,15 @@ use crate::machines::{Launch, Machine, Token, check_token, tags_of};
 const PARALLEL: usize = 8;
 /// No call begins later than this after the batch did; the rest is told to come again, with nothing done.
 const BEGIN_MAX: Duration = Duration::from_secs(5);
+/// Every call has ended by then: the core waits ten seconds and takes what comes later for silence.
+const END_MAX: Duration = Duration::from_secs(9);
 /// Longest client token that the cloud takes.
 const KEY_MAX: usize = 64;
 
 impl Ec2 {
     /// Makes machines; see [`Machines::launch`](crate::Machines::launch).
     pub(super) async fn launch_all(&self, requests: &[Launch]) -> Vec<Result<Machine, Error>> {
+        let begun = Instant::now();
         let checked: Vec<Result<(), Error>> = requests.iter().map(|launch| self.check(launch)).collect();
         let good = requests.iter().zip(&checked).filter(|(_, checked)| checked.is_ok());
         let mut wanted: Vec<&Launch> = good.map(|(launch, _)| launch).collect();
@@ -43,7 +46,6 @@ impl Ec2 {
             Err(error) => tokens.into_iter().map(|token| (token, Err(error.clone()))).collect(),
         };
         wanted.retain(|launch| !made.contains_key(&launch.token));
-        let begun = Instant::now();
         let runs: Vec<_> = wanted
             .into_iter()
             .map(|launch| self.run_in_time(launch, begun).boxed())
@@ -79,16 +81,19 @@ impl Ec2 {
         if begun.elapsed() > BEGIN_MAX {
             return (launch.token.clone(), Err(next_time()));
         }
-        (launch.token.clone(), self.run(launch).await)
+        (
+            launch.token.clone(),
+            self.run(launch, END_MAX.saturating_sub(begun.elapsed())).await,
+        )
     }
 
-    async fn run(&self, launch: &Launch) -> Result<Machine, Error> {
+    async fn run(&self, launch: &Launch, patience: Duration) -> Result<Machine, Error> {
         let group = group::name(&self.settings.owner, launch);
         if let Some(group) = &group {
             self.groups.ensure(&self.client, &self.settings.owner, group).await?;
         }
         let parameters = self.parameters(launch, group.as_deref())?;
-        let answer = match self.client.call("RunInstances", parameters).await {
+        let answer = match self.client.call_within(patience, "RunInstances", parameters).await {
             Ok(answer) => answer,
             Err(fault) => return self.not_run(launch, group.as_deref(), fault.error, &fault.code).await,
         };

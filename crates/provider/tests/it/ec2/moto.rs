@@ -23,8 +23,7 @@ impl Moto {
         started
     }
 
-    /// A server of one's own.
-    pub(crate) fn start() -> Self {
+    fn start() -> Self {
         #[expect(clippy::disallowed_methods, reason = "tests find what they need in the environment")]
         let python = std::env::var_os("REEVE_TEST_PYTHON")
             .expect("REEVE_TEST_PYTHON names no Python with moto: run `cargo xtask test`");
