@@ -4,7 +4,8 @@ use crate::{deps, process, tidy};
 use anyhow::Result;
 use std::path::Path;
 
-/// Formatting, tidy, dependency rules, then clippy with every warning an error.
+/// Formatting, tidy, dependency rules, then clippy with every warning an error: of everything, and of the program
+/// without the clouds that can be left out.
 ///
 /// # Errors
 /// At the first check that does not pass.
@@ -18,6 +19,19 @@ pub(crate) fn run(root: &Path) -> Result<()> {
             "clippy",
             "--workspace",
             "--all-targets",
+            "--locked",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    ))?;
+    process::run(process::cargo(
+        root,
+        &[
+            "clippy",
+            "-p",
+            "reeve-bin",
+            "--no-default-features",
             "--locked",
             "--",
             "-D",
