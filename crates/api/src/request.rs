@@ -55,6 +55,7 @@ pub fn context(app: &App, actor: Arc<Actor>, headers: &HeaderMap) -> Ctx {
         core: Arc::clone(app),
         actor,
         request_id: id(app, headers),
+        candid: false,
     }
 }
 

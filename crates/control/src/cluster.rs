@@ -17,7 +17,7 @@ use reeve_model::{
 use reeve_store::{
     self as store,
     cluster::Folder,
-    engine::{Conn, Tx},
+    engine::{Conn, Reader, Tx},
     node::Full,
 };
 
@@ -116,56 +116,56 @@ pub struct Status {
     pub at: Timestamp,
 }
 
-/// Finds a cluster the caller may see.
-pub(crate) async fn resolve(ctx: &Ctx, db: &mut Conn, which: &Selector) -> Result<Cluster> {
+/// A consistent view of the database with a cluster whose `resource` the caller may see; the first step of every read.
+pub(crate) async fn view(ctx: &Ctx, which: &Selector, resource: Resource) -> Result<(Reader, Cluster)> {
+    let folder = match which {
+        Selector::InFolder(folder, _) => Some(folder_named(ctx, folder).await?),
+        Selector::Id(_) | Selector::Name(_) => None,
+    };
+    let mut db = ctx.core.store.read().await.map_err(stored("read"))?;
     let found = match which {
-        Selector::Id(id) => store::cluster::find(db, ctx.tenant(), *id)
-            .await
-            .map_err(stored("load cluster"))?,
-        Selector::Name(name) => store::cluster::find_by_name(db, ctx.tenant(), name)
-            .await
-            .map_err(stored("load cluster"))?
-            .into_iter()
-            .next(),
-        Selector::InFolder(folder, name) => {
-            let folder = folder_named(ctx, db, folder).await?;
-            store::cluster::find_by_name(db, ctx.tenant(), name)
-                .await
-                .map_err(stored("load cluster"))?
-                .into_iter()
-                .find(|cluster| cluster.folder == folder.id)
+        Selector::Id(id) => store::cluster::find(&mut db, ctx.tenant(), *id).await,
+        Selector::Name(name) | Selector::InFolder(_, name) => {
+            let named = store::cluster::find_by_name(&mut db, ctx.tenant(), name).await;
+            let here = |cluster: &Cluster| folder.as_ref().is_none_or(|folder| folder.id == cluster.folder);
+            named.map(|all| all.into_iter().find(here))
         }
     };
-    found
-        .filter(|cluster| ctx.sees(Resource::Cluster, &cluster.scope()))
-        .ok_or_else(|| Error::not_found("cluster", which.text()))
+    let Some(cluster) = found.map_err(stored("load cluster"))? else {
+        return Err(Error::not_found("cluster", which.text()));
+    };
+    let sees = |resource| ctx.sees(resource, &cluster.scope());
+    if sees(Resource::Cluster) && sees(resource) {
+        return Ok((db, cluster));
+    }
+    // The refusal is written on a connection of its own.
+    drop(db);
+    Err(ctx.refused(Action::Read, "cluster", &which.text(), false).await)
 }
 
 /// Finds a cluster and checks the permission; the first step of every verb on one.
 pub(crate) async fn permitted(ctx: &Ctx, which: &Selector, resource: Resource, action: Action) -> Result<Cluster> {
-    let mut db = ctx.core.store.read().await.map_err(stored("read"))?;
-    let cluster = resolve(ctx, &mut db, which).await?;
+    let (db, cluster) = view(ctx, which, Resource::Cluster).await?;
     drop(db);
     ctx.check(resource, action, &cluster.scope(), "cluster", &cluster.name)
         .await?;
     Ok(cluster)
 }
 
-async fn folder_named(ctx: &Ctx, db: &mut Conn, name: &str) -> Result<Folder> {
-    store::cluster::folders(db, ctx.tenant())
+async fn folder_named(ctx: &Ctx, name: &str) -> Result<Folder> {
+    let mut db = ctx.core.store.read().await.map_err(stored("read"))?;
+    let folders = store::cluster::folders(&mut db, ctx.tenant())
         .await
-        .map_err(stored("list folders"))?
-        .into_iter()
-        .find(|folder| folder.name == name)
-        .filter(|folder| {
-            reeve_model::permission::allows_somewhere(
-                &ctx.actor,
-                Resource::Cluster,
-                Action::Read,
-                &Scope::folder(ctx.tenant(), folder.id),
-            )
-        })
-        .ok_or_else(|| Error::not_found("project", name))
+        .map_err(stored("list folders"))?;
+    drop(db);
+    let Some(folder) = folders.into_iter().find(|folder| folder.name == name) else {
+        return Err(Error::not_found("project", name));
+    };
+    let scope = Scope::folder(ctx.tenant(), folder.id);
+    if reeve_model::permission::allows_somewhere(&ctx.actor, Resource::Cluster, Action::Read, &scope) {
+        return Ok(folder);
+    }
+    Err(ctx.refused(Action::Read, "project", name, false).await)
 }
 
 /// Folders the caller may see, oldest first.
@@ -216,8 +216,9 @@ pub async fn create_folder(ctx: &Ctx, name: &str) -> Result<Folder> {
 /// Clusters the caller may see, oldest first.
 ///
 /// # Errors
-/// `Unavailable` when the database does not answer.
+/// `Unavailable` when the database does not answer, `Forbidden` as [`Ctx::check_list`] says.
 pub async fn list(ctx: &Ctx) -> Result<Vec<Cluster>> {
+    ctx.check_list(Resource::Cluster, "clusters").await?;
     let mut db = ctx.core.store.read().await.map_err(stored("read"))?;
     let clusters = store::cluster::list(&mut db, ctx.tenant())
         .await
@@ -233,9 +234,7 @@ pub async fn list(ctx: &Ctx) -> Result<Vec<Cluster>> {
 /// # Errors
 /// `NotFound` for an unknown folder.
 pub async fn list_folder(ctx: &Ctx, folder: &str) -> Result<Vec<Cluster>> {
-    let mut db = ctx.core.store.read().await.map_err(stored("read"))?;
-    let folder = folder_named(ctx, &mut db, folder).await?;
-    drop(db);
+    let folder = folder_named(ctx, folder).await?;
     let mut clusters = list(ctx).await?;
     clusters.retain(|cluster| cluster.folder == folder.id);
     clusters.sort_by(|left, right| left.name.cmp(&right.name));
@@ -247,8 +246,7 @@ pub async fn list_folder(ctx: &Ctx, folder: &str) -> Result<Vec<Cluster>> {
 /// # Errors
 /// `NotFound`.
 pub async fn get(ctx: &Ctx, which: &Selector) -> Result<Cluster> {
-    let mut db = ctx.core.store.read().await.map_err(stored("read"))?;
-    resolve(ctx, &mut db, which).await
+    Ok(view(ctx, which, Resource::Cluster).await?.1)
 }
 
 /// Counts of nodes by what they are wanted to be and are.
@@ -264,9 +262,7 @@ pub async fn census(ctx: &Ctx, cluster: ClusterId) -> Result<Vec<(node::Goal, no
 
 /// The id of a folder that a new cluster is to lie in, with the permission checked.
 pub(crate) async fn home(ctx: &Ctx, folder: Option<&str>) -> Result<FolderId> {
-    let mut db = ctx.core.store.read().await.map_err(stored("read"))?;
-    let folder = folder_named(ctx, &mut db, folder.unwrap_or(FOLDER_DEFAULT)).await?;
-    drop(db);
+    let folder = folder_named(ctx, folder.unwrap_or(FOLDER_DEFAULT)).await?;
     let scope = Scope::folder(ctx.tenant(), folder.id);
     if !reeve_model::permission::allows(&ctx.actor, Resource::Cluster, Action::Create, &scope) {
         record::denied(ctx, "create-cluster", &folder.name).await;
@@ -276,6 +272,14 @@ pub(crate) async fn home(ctx: &Ctx, folder: Option<&str>) -> Result<FolderId> {
         ));
     }
     Ok(folder.id)
+}
+
+/// May the caller make clusters in this folder? For those who must know before they look at what was sent.
+///
+/// # Errors
+/// `NotFound` for an unknown folder, `Forbidden`.
+pub async fn may_create(ctx: &Ctx, folder: &str) -> Result<()> {
+    home(ctx, Some(folder)).await.map(drop)
 }
 
 /// A fresh record.
@@ -745,8 +749,7 @@ async fn declare_buckets(ctx: &Ctx, tx: &mut Tx, pool: &Pool, old: &[Bucket]) ->
 pub async fn status(ctx: &Ctx, which: &Selector, with_nodes: bool) -> Result<Status> {
     let cluster = get(ctx, which).await?;
     let quotas = nodes::quotas(ctx, cluster.id).await?;
-    let mut db = ctx.core.store.read().await.map_err(stored("read"))?;
-    let cluster = resolve(ctx, &mut db, &Selector::Id(cluster.id)).await?;
+    let (mut db, cluster) = view(ctx, &Selector::Id(cluster.id), Resource::Cluster).await?;
     let pools = store::pool::list(&mut db, cluster.id)
         .await
         .map_err(stored("list pools"))?;

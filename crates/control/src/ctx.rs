@@ -22,6 +22,9 @@ pub struct Ctx {
     pub actor: Arc<Actor>,
     /// Id of the request, shown to people in errors and kept in the audit trail.
     pub request_id: String,
+    /// What exists but is out of the caller's sight is refused as `Forbidden`, because that is what the callers of this
+    /// API are promised; otherwise it does not exist for them.
+    pub candid: bool,
 }
 
 impl Ctx {
@@ -47,6 +50,7 @@ impl Ctx {
             core,
             actor: Arc::new(actor),
             request_id: request_id.into(),
+            candid: false,
         }
     }
 
@@ -82,16 +86,33 @@ impl Ctx {
         if permission::allows(&self.actor, resource, action, scope) {
             return Ok(());
         }
-        let refusal = if self.sees(resource, scope) {
+        let shown = self.sees(resource, scope);
+        Err(self.refused(action, what, name, shown).await)
+    }
+
+    /// The refusal of something that exists, written to the audit trail; `shown`: the caller may see it.
+    pub(crate) async fn refused(&self, action: Action, what: &str, name: &str, shown: bool) -> Error {
+        record::denied(self, &format!("{}-{}", verb(action), what), name).await;
+        if shown || self.candid {
             Error::new(
                 Kind::Forbidden,
                 format!("{} may not {} {what} \"{name}\"", self.actor.name, verb(action)),
             )
         } else {
             Error::not_found(what, name)
-        };
-        record::denied(self, &format!("{}-{}", verb(action), what), name).await;
-        Err(refusal)
+        }
+    }
+
+    /// The check of a list for callers who are promised to be told when they may see none of its kind anywhere; others
+    /// get an empty one.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub async fn check_list(&self, resource: Resource, what: &str) -> Result<()> {
+        if self.candid && !permission::allows_somewhere(&self.actor, resource, Action::Read, &self.root()) {
+            return self.check_root(resource, Action::Read, what).await;
+        }
+        Ok(())
     }
 
     /// The check for things that lie at the tenant's root and are no secret by existing.

@@ -140,6 +140,15 @@ pub async fn declare(ctx: &Ctx, folder: &str, declaration: &Declaration) -> Resu
     )
     .await
     .map_err(stored("keep document"))?;
+    store::ledger::put_facet(
+        &mut tx,
+        &cluster.id.to_string(),
+        AUTO_APPROVE,
+        &declaration.auto_approve.to_string(),
+        ctx.now(),
+    )
+    .await
+    .map_err(stored("keep approval rule"))?;
     let detail = format!("{} hosts", declaration.hosts.len());
     record::done(ctx, &mut tx, "apply-cluster", &cluster.name, detail.clone()).await?;
     let event = record::event(
@@ -341,24 +350,6 @@ pub(crate) async fn admit(core: &Core, tx: &mut Tx, token: &JoinToken, ask: &Enr
 
 /// Where a managed cluster keeps whether hosts are approved as they come.
 const AUTO_APPROVE: &str = "host.auto-approve";
-
-/// Says whether hosts of a cluster are approved as they come.
-///
-/// # Errors
-/// `Unavailable`.
-pub async fn set_auto_approve(ctx: &Ctx, cluster: &Cluster, automatic: bool) -> Result<()> {
-    let mut tx = ctx.core.store.begin().await.map_err(stored("begin"))?;
-    store::ledger::put_facet(
-        &mut tx,
-        &cluster.id.to_string(),
-        AUTO_APPROVE,
-        &automatic.to_string(),
-        ctx.now(),
-    )
-    .await
-    .map_err(stored("keep approval rule"))?;
-    tx.commit().await.map_err(stored("commit"))
-}
 
 /// A managed cluster with its hosts and document.
 ///

@@ -1031,8 +1031,7 @@ pub struct Detailed {
 /// # Errors
 /// `NotFound`.
 pub async fn get(ctx: &Ctx, which: &cluster::Selector, name: &str) -> Result<(Cluster, Detailed)> {
-    let mut db = ctx.core.store.read().await.map_err(stored("read"))?;
-    let cluster = cluster::resolve(ctx, &mut db, which).await?;
+    let (mut db, cluster) = cluster::view(ctx, which, Resource::Node).await?;
     let mut found = store::node::find_by_name(&mut db, cluster.id, name)
         .await
         .map_err(stored("load node"))?;
@@ -1064,8 +1063,7 @@ pub async fn page(
     after: i64,
     limit: u32,
 ) -> Result<(Cluster, Vec<Pool>, Vec<Full>)> {
-    let mut db = ctx.core.store.read().await.map_err(stored("read"))?;
-    let cluster = cluster::resolve(ctx, &mut db, which).await?;
+    let (mut db, cluster) = cluster::view(ctx, which, Resource::Node).await?;
     let pools = store::pool::list(&mut db, cluster.id)
         .await
         .map_err(stored("list pools"))?;
@@ -1080,8 +1078,7 @@ pub async fn page(
 /// # Errors
 /// `NotFound`.
 pub async fn list(ctx: &Ctx, which: &cluster::Selector) -> Result<(Cluster, Vec<Detailed>)> {
-    let mut db = ctx.core.store.read().await.map_err(stored("read"))?;
-    let cluster = cluster::resolve(ctx, &mut db, which).await?;
+    let (mut db, cluster) = cluster::view(ctx, which, Resource::Node).await?;
     let pools: BTreeMap<_, _> = store::pool::list(&mut db, cluster.id)
         .await
         .map_err(stored("list pools"))?

@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use reeve_model::{
-    Error, Result,
+    Error, Kind, Result,
     cluster::Cluster,
     id::{ClusterId, OperationId},
     operation::{Operation, Progress},
-    permission::Resource,
+    permission::{Action, Resource},
 };
-use reeve_store::{self as store, engine::Conn};
+use reeve_store::{
+    self as store,
+    engine::{Conn, Reader},
+};
 
 use crate::{core::stored, ctx::Ctx};
 
@@ -33,7 +36,7 @@ pub struct Shown {
     pub progress: Progress,
 }
 
-/// Finds an operation the caller may see, with its cluster.
+/// Finds an operation with its cluster, whoever asks.
 pub(crate) async fn find_in(ctx: &Ctx, db: &mut Conn, which: &Selector) -> Result<Option<(Operation, Cluster)>> {
     let found = match which {
         Selector::Id(id) => store::operation::find(db, ctx.tenant(), *id).await,
@@ -44,9 +47,25 @@ pub(crate) async fn find_in(ctx: &Ctx, db: &mut Conn, which: &Selector) -> Resul
     let cluster = store::cluster::find(db, ctx.tenant(), operation.cluster)
         .await
         .map_err(stored("load cluster"))?;
-    Ok(cluster
-        .filter(|cluster| ctx.sees(Resource::Cluster, &cluster.scope()))
-        .map(|cluster| (operation, cluster)))
+    Ok(cluster.map(|cluster| (operation, cluster)))
+}
+
+/// A consistent view of the database with an operation whose cluster the caller may see.
+async fn view(ctx: &Ctx, which: &Selector) -> Result<(Reader, Operation, Cluster)> {
+    let name = match which {
+        Selector::Id(id) => id.to_string(),
+        Selector::Key(key) => key.clone(),
+    };
+    let mut db = ctx.core.store.read().await.map_err(stored("read"))?;
+    match find_in(ctx, &mut db, which).await? {
+        None => Err(Error::not_found("operation", name)),
+        Some((operation, cluster)) if ctx.sees(Resource::Cluster, &cluster.scope()) => Ok((db, operation, cluster)),
+        Some(_) => {
+            // The refusal is written on a connection of its own.
+            drop(db);
+            Err(ctx.refused(Action::Read, "operation", &name, false).await)
+        }
+    }
 }
 
 /// One operation without its progress, `None` when there is none the caller may see.
@@ -54,8 +73,11 @@ pub(crate) async fn find_in(ctx: &Ctx, db: &mut Conn, which: &Selector) -> Resul
 /// # Errors
 /// `Unavailable` when the database does not answer.
 pub async fn find(ctx: &Ctx, which: &Selector) -> Result<Option<Operation>> {
-    let mut db = ctx.core.store.read().await.map_err(stored("read"))?;
-    Ok(find_in(ctx, &mut db, which).await?.map(|(operation, _)| operation))
+    match view(ctx, which).await {
+        Ok((_, operation, _)) => Ok(Some(operation)),
+        Err(error) if error.kind == Kind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// One operation with its progress, which takes a look at every row it names.
@@ -63,9 +85,7 @@ pub async fn find(ctx: &Ctx, which: &Selector) -> Result<Option<Operation>> {
 /// # Errors
 /// `NotFound`.
 pub async fn get(ctx: &Ctx, id: OperationId) -> Result<Shown> {
-    let mut db = ctx.core.store.read().await.map_err(stored("read"))?;
-    let found = find_in(ctx, &mut db, &Selector::Id(id)).await?;
-    let (operation, cluster) = found.ok_or_else(|| Error::not_found("operation", id))?;
+    let (mut db, operation, cluster) = view(ctx, &Selector::Id(id)).await?;
     let progress = store::operation::progress(&mut db, operation.id)
         .await
         .map_err(stored("read progress"))?;

@@ -14,12 +14,7 @@ use reeve_control::{
     cluster::{self as clusters, Selector},
     host::{self, Declaration, Declared, Managed},
 };
-use reeve_model::{
-    Error, Kind,
-    cluster::Goal,
-    permission::{Action, Resource},
-    scope::Scope,
-};
+use reeve_model::{Error, Kind, cluster::Goal};
 
 use super::{
     auth,
@@ -87,7 +82,8 @@ async fn applied(
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Answered {
-    may_apply(ctx, project).await?;
+    // Project and permission come before the body is looked at.
+    clusters::may_create(ctx, project).await?;
     let body = body.map_err(Problem::Body)?;
     let document = read(project, headers, &body)?;
     let before = match host::get(ctx, project, &document.name, DIALECT).await {
@@ -114,26 +110,6 @@ async fn applied(
     Ok(response)
 }
 
-/// Finds the project and checks the permission, both before the body is looked at.
-async fn may_apply(ctx: &Ctx, project: &str) -> Result<(), Error> {
-    let folder = clusters::folders(ctx)
-        .await?
-        .into_iter()
-        .find(|folder| folder.name == project);
-    let Some(folder) = folder else {
-        return Err(Error::not_found("project", project));
-    };
-    let scope = Scope::folder(ctx.tenant(), folder.id);
-    ctx.check(
-        Resource::Cluster,
-        Action::Create,
-        &scope,
-        "clusters of project",
-        project,
-    )
-    .await
-}
-
 fn read(project: &str, headers: &HeaderMap, body: &Bytes) -> Result<Document, Problem> {
     let kind = headers
         .get(header::CONTENT_TYPE)
@@ -156,9 +132,7 @@ async fn store(ctx: &Ctx, project: &str, document: &Document, record: &Record) -
         document: record.write()?,
         dialect: DIALECT,
     };
-    let managed = host::declare(ctx, project, &declaration).await?;
-    host::set_auto_approve(ctx, &managed.cluster, document.auto_approve_nodes).await?;
-    Ok(managed)
+    host::declare(ctx, project, &declaration).await
 }
 
 /// The status that a dry run shows: the taskset that would be opened, if one would.

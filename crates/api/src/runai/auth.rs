@@ -39,5 +39,7 @@ pub(super) async fn verify(app: &App, headers: &HeaderMap) -> Result<Ctx> {
         ));
     };
     let actor = request::actor(app, Some(credential)).await?;
-    Ok(request::context(app, actor, headers))
+    let ctx = request::context(app, actor, headers);
+    // What lies outside the caller's scopes is a 403 in this API.
+    Ok(Ctx { candid: true, ..ctx })
 }

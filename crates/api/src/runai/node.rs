@@ -12,6 +12,7 @@ use reeve_model::{
     Kind as ErrorKind, Timestamp,
     id::ClusterId,
     node::{Goal, Phase},
+    permission::Resource,
 };
 use serde_json::{Value as Document, json};
 
@@ -117,8 +118,12 @@ async fn load(ctx: &Ctx, which: &Selector) -> Result<Vec<Shown>, reeve_model::Er
 }
 
 async fn load_all(ctx: &Ctx) -> Result<Vec<Shown>, reeve_model::Error> {
+    ctx.check_list(Resource::Node, "nodes").await?;
     let mut rows = Vec::new();
     for cluster in cluster::list(ctx).await? {
+        if !ctx.sees(Resource::Node, &cluster.scope()) {
+            continue;
+        }
         match load(ctx, &Selector::Id(cluster.id)).await {
             Ok(more) => rows.extend(more),
             // It went away since we listed it.
