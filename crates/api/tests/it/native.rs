@@ -233,5 +233,5 @@ async fn a_stream_of_events_resumes_after_the_one_named() {
 #[test]
 fn the_document_of_the_api_changes_only_on_purpose() {
     let text = serde_json::to_string_pretty(&native::document::document()).expect("JSON");
-    expect_test::expect_file!["golden/openapi.json"].assert_eq(&format!("{text}\n"));
+    expect_test::expect_file!["../golden/openapi.json"].assert_eq(&format!("{text}\n"));
 }

@@ -1,0 +1,5 @@
+//! The dialects as callers meet them, through the whole router and over a fresh database.
+
+mod native;
+mod permissions;
+mod world;
