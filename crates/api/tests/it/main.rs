@@ -2,4 +2,5 @@
 
 mod native;
 mod permissions;
+mod usage;
 mod world;

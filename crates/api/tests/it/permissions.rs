@@ -35,6 +35,14 @@ GET    /reeve/v1/clusters/{cluster}/nodes        401 404 200 200 200
 POST   /reeve/v1/clusters/{cluster}/nodes        401 404 403 202 202
 GET    /reeve/v1/clusters/{cluster}/nodes/{node} 401 404 200 200 200
 POST   /reeve/v1/clusters/{cluster}/nodes/{node} 401 404 403 202 202
+GET    /reeve/v1/clusters/{cluster}/usage        401 404 200 200 200
+GET    /reeve/v1/clusters/{cluster}/budget       401 404 200 200 200
+# Operators work within a budget; who may spend how much is an admin's to say.
+PUT    /reeve/v1/clusters/{cluster}/budget       401 404 403 403 200
+DELETE /reeve/v1/clusters/{cluster}/budget       401 404 403 403 204
+# Of the whole tenant, so who sees a part of it must name a folder.
+GET    /reeve/v1/usage                           401 403 200 200 200
+GET    /reeve/v1/budgets                         401 200 200 200 200
 GET    /reeve/v1/operations                      401 200 200 200 200
 GET    /reeve/v1/operations/{operation}          401 404 200 200 200
 GET    /reeve/v1/folders                         401 200 200 200 200
@@ -78,6 +86,7 @@ GET    /apis/infra.k8smgmt.io/v3/projects/{project}/clusters/{name}/installercmd
 
 # CycleCloud. A valid user without rights on a cluster is told 403; reading needs less than changing.
 GET    /clusters/{cluster}/status                401 403 200 200 200
+GET    /clusters/{cluster}/usage                 401 403 200 200 200
 GET    /clusters/{cluster}/nodes                 401 403 200 200 200
 POST   /clusters/{cluster}/nodes/create          401 403 403 202 202
 POST   /clusters/{cluster}/nodes/{verb}          401 403 403 202 202
@@ -178,7 +187,7 @@ async fn request(world: &World, method: &str, path: &str) -> (String, String) {
             .id
             .to_string()
     };
-    let ends = path.contains("removecluster") || method == "DELETE";
+    let ends = method == "DELETE" && path.ends_with("{cluster}");
     let name = match path {
         _ if path.starts_with("/api/") && ends => id("old").await,
         _ if path.starts_with("/api/") => id("train").await,
@@ -228,6 +237,7 @@ fn body(method: &str, path: &str) -> String {
         ("POST", "/reeve/v1/clusters/import") => json!({ "name": "imported-here", "template": template }),
         ("POST", "/reeve/v1/clusters/{cluster}/nodes") => json!({ "pool": "execute", "count": 1 }),
         ("POST", "/reeve/v1/clusters/{cluster}/nodes/{node}") => json!({ "names": ["execute-1"] }),
+        ("PUT", "/reeve/v1/clusters/{cluster}/budget") => json!({ "amount": 100.0 }),
         ("POST", "/reeve/v1/folders") => json!({ "name": "new-folder" }),
         ("POST", "/reeve/v1/credentials") => json!({ "kind": "api-key", "name": "new-key", "role": "viewer" }),
         ("POST", "/api/v1/clusters") => json!({ "name": "new-there" }),

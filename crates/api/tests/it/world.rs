@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Router,
     body::{Body, to_bytes},
-    http::{HeaderMap, Request, StatusCode},
+    http::{Request, StatusCode},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use reeve_api::App;
@@ -18,7 +18,7 @@ use reeve_control::{
 use reeve_model::actor::IdentityKind;
 use reeve_provider::{Catalogue, Clock, Fake, ManualClock, fake};
 use reeve_store::testing::{Guard, databases};
-use serde_json::{Value, json};
+use serde_json::json;
 use tower::ServiceExt as _;
 
 /// Folder that strangers rule and in which nothing lies.
@@ -89,14 +89,7 @@ impl Caller {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
     pub(crate) text: String,
-}
-
-impl Answer {
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {} {}", self.status, self.text))
-    }
 }
 
 pub(crate) struct World {
@@ -169,6 +162,15 @@ pub(crate) async fn furnished() -> World {
             .made(&admin, "/reeve/v1/clusters", &json!({ "name": name }).to_string())
             .await;
     }
+    let budget = world
+        .call(
+            Some(&admin),
+            "PUT",
+            "/reeve/v1/clusters/hpc/budget",
+            r#"{"amount":100.0}"#,
+        )
+        .await;
+    assert!(budget.status.is_success(), "{}", budget.text);
     let project = "/apis/infra.k8smgmt.io/v3/projects/defaultproject/clusters";
     world.made(&admin, project, DOCUMENT).await;
     world
@@ -242,7 +244,6 @@ impl World {
         };
         Answer {
             status: parts.status,
-            headers: parts.headers,
             text: String::from_utf8_lossy(&bytes).into_owned(),
         }
     }
