@@ -11,6 +11,8 @@ pub mod rafay;
 pub mod request;
 pub mod runai;
 pub mod table;
+#[cfg(test)]
+mod tables;
 
 use std::sync::Arc;
 

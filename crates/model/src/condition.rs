@@ -20,6 +20,9 @@ macro_rules! reasons {
         pub enum Reason { $($(#[$doc])* $name),+ }
 
         impl Reason {
+            /// Every reason, in the order of declaration.
+            pub const EVERY: &'static [Self] = &[$(Self::$name),+];
+
             /// The code as text.
             #[must_use]
             pub fn code(self) -> &'static str {

@@ -120,6 +120,17 @@ impl IntoResponse for Refusal {
     }
 }
 
+/// The answer to an error, for the table of all dialects.
+#[cfg(test)]
+pub(crate) fn shown(error: Error) -> Response {
+    Refusal {
+        error,
+        request_id: "r-1".into(),
+        status: None,
+    }
+    .into_response()
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

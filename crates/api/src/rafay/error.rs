@@ -104,6 +104,13 @@ pub(super) fn refuse(app: &App, headers: &HeaderMap, problem: Problem) -> Respon
     response
 }
 
+/// Status and body of an error of the core, for the table of all dialects.
+#[cfg(test)]
+pub(super) fn told(error: &Error) -> (u16, Value) {
+    let status = status(&error.kind);
+    (status.as_u16(), body(status, &error.message, "r-1"))
+}
+
 fn body(status: StatusCode, message: &str, request_id: &str) -> Value {
     json!({
         "code": status.as_u16(),

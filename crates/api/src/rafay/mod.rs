@@ -82,6 +82,21 @@ pub fn roles() -> Vec<Role> {
     ]
 }
 
+/// The word for a host, and the answer to an error, for the tables of all dialects.
+#[cfg(test)]
+pub(crate) mod shown {
+    use reeve_model::{Error, condition::Reason};
+    use serde_json::Value;
+
+    pub(crate) fn host(reason: Reason) -> &'static str {
+        super::record::node_status(reason).as_str()
+    }
+
+    pub(crate) fn error(error: &Error) -> (u16, Value) {
+        super::error::told(error)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -289,11 +289,31 @@ impl Kept {
 }
 
 /// The word for a host by why it is as it is.
-fn node_status(reason: Reason) -> NodeStatus {
+pub(super) fn node_status(reason: Reason) -> NodeStatus {
     match reason {
         Reason::PrecheckFailed => NodeStatus::PretestFailed,
         Reason::Discovered => NodeStatus::Discovered,
         Reason::Approved => NodeStatus::Approved,
-        _ => NodeStatus::Pending,
+        // Hosts that people bring are never in these; should one be, nothing has been done to it yet.
+        Reason::WaitingForHost
+        | Reason::AsWished
+        | Reason::Reserved
+        | Reason::MachineRequested
+        | Reason::WaitingForAgent
+        | Reason::Initializing
+        | Reason::Draining
+        | Reason::Stopping
+        | Reason::Releasing
+        | Reason::NoCapacity
+        | Reason::ProviderQuota
+        | Reason::Throttled
+        | Reason::ProviderUnanswered
+        | Reason::ProviderRefused
+        | Reason::LaunchTimeout
+        | Reason::BootTimeout
+        | Reason::InitFailed
+        | Reason::InitTimeout
+        | Reason::MachineVanished
+        | Reason::Evicted => NodeStatus::Pending,
     }
 }

@@ -86,6 +86,24 @@ pub fn roles() -> Vec<Role> {
     ]
 }
 
+/// The word for a node whose agent was heard just now, and the answer to an error, for the tables of all dialects.
+#[cfg(test)]
+pub(crate) mod shown {
+    use axum::response::{IntoResponse as _, Response};
+    use reeve_model::{
+        Error, Timestamp,
+        node::{Goal, Phase},
+    };
+
+    pub(crate) fn node(goal: Goal, phase: Phase) -> &'static str {
+        super::node::status(goal, phase, Some(Timestamp(0)), Timestamp(0))
+    }
+
+    pub(crate) fn error(error: Error) -> Response {
+        super::error::Failure::from(error).into_response()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

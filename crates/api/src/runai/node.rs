@@ -219,11 +219,25 @@ impl Row for Shown {
 }
 
 /// Nodes without an agent of their own have never been heard and are judged by what the provider tells.
-fn status(goal: Goal, phase: Phase, heard: Option<Timestamp>, now: Timestamp) -> &'static str {
+pub(super) fn status(goal: Goal, phase: Phase, heard: Option<Timestamp>, now: Timestamp) -> &'static str {
     match (goal, phase, heard) {
         (Goal::Started, Phase::Running, Some(at)) if now.since(at) > SILENCE => "Unknown",
         (Goal::Started, Phase::Running, _) => "Ready",
-        _ => "NotReady",
+        (
+            Goal::Started,
+            Phase::Off
+            | Phase::Reserved
+            | Phase::Booting
+            | Phase::Initializing
+            | Phase::Draining
+            | Phase::Stopping
+            | Phase::Stopped
+            | Phase::Resuming
+            | Phase::Releasing
+            | Phase::Failed,
+            _,
+        )
+        | (Goal::Off | Goal::Deallocated | Goal::Absent, _, _) => "NotReady",
     }
 }
 
