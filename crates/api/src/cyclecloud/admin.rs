@@ -4,8 +4,7 @@
 
 use axum::{
     Json as Body,
-    body::Bytes,
-    extract::{Path, RawQuery, State},
+    extract::{RawQuery, State},
     http::{HeaderMap, StatusCode, header},
 };
 use reeve_control::{
@@ -24,7 +23,9 @@ use serde_json::{Value as Json, json};
 use super::{
     auth::Caller,
     error::{Answer, Failure},
-    expression, import,
+    expression,
+    extract::{Bytes, Path},
+    import,
     query::Query,
     record::{Record, Records},
     selection, states,
@@ -40,7 +41,7 @@ pub async fn import(
     Caller(ctx): Caller,
     Path(name): Path<String>,
     headers: HeaderMap,
-    bytes: Bytes,
+    Bytes(bytes): Bytes,
 ) -> Answer<Body<Json>> {
     let kind = headers
         .get(header::CONTENT_TYPE)

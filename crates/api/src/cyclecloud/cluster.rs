@@ -4,7 +4,7 @@
 
 use axum::{
     body::Bytes,
-    extract::{Path, RawQuery, State},
+    extract::{RawQuery, State},
     http::header,
     response::{IntoResponse, Response},
 };
@@ -19,6 +19,7 @@ use serde_json::{Value as Json, json};
 use super::{
     auth::Caller,
     error::Answer,
+    extract::Path,
     query::Query,
     record::{self, Records},
     states,

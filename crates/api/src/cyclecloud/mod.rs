@@ -9,6 +9,7 @@ pub mod auth;
 pub mod cluster;
 pub mod error;
 pub mod expression;
+pub mod extract;
 pub mod import;
 pub mod node;
 pub mod operation;

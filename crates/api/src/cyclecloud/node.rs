@@ -1,8 +1,7 @@
 //! Nodes: listing them, making them, scaling a nodearray, and the verbs on selected nodes.
 
 use axum::{
-    body::Bytes,
-    extract::{Path, RawQuery, State},
+    extract::{RawQuery, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -17,6 +16,7 @@ use super::{
     auth::Caller,
     cluster::answer,
     error::{Answer, Failure},
+    extract::{Bytes, Path},
     operation::render,
     query::Query,
     record::Records,
@@ -107,7 +107,7 @@ pub async fn create(
     Caller(ctx): Caller,
     Path(name): Path<String>,
     headers: HeaderMap,
-    bytes: Bytes,
+    Bytes(bytes): Bytes,
 ) -> Answer {
     let which = Selector::Name(name);
     cluster::get(&ctx, &which).await?;
@@ -176,7 +176,7 @@ pub async fn manage(
     Caller(ctx): Caller,
     Path((name, word)): Path<(String, String)>,
     headers: HeaderMap,
-    bytes: Bytes,
+    Bytes(bytes): Bytes,
 ) -> Answer {
     let unknown = || {
         Failure::new(

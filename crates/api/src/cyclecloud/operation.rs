@@ -1,10 +1,6 @@
 //! Operations: one by id, one by request id, or the newest thousand.
 
-use axum::{
-    Json as Body,
-    extract::{Path, RawQuery},
-    http::StatusCode,
-};
+use axum::{Json as Body, extract::RawQuery, http::StatusCode};
 use reeve_control::operation::{self, Selector};
 use reeve_model::operation::Operation;
 use serde_json::{Value as Json, json};
@@ -12,6 +8,7 @@ use serde_json::{Value as Json, json};
 use super::{
     auth::Caller,
     error::{Answer, Failure},
+    extract::Path,
     query::Query,
 };
 

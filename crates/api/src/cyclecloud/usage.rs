@@ -3,10 +3,7 @@
 //! What ran and what it cost is the core's to say; here its answer only gets CycleCloud's names. Figures have six
 //! decimals, so that parts add up to wholes to the last one of them.
 
-use axum::{
-    Json as Body,
-    extract::{Path, RawQuery},
-};
+use axum::{Json as Body, extract::RawQuery};
 use reeve_control::{
     cluster::Selector,
     usage::{self, Question},
@@ -24,6 +21,7 @@ use serde::Serialize;
 use super::{
     auth::Caller,
     error::{Answer, Failure},
+    extract::Path,
     query::Query,
 };
 

@@ -37,6 +37,14 @@ impl Failure {
         Error::invalid("", what).into()
     }
 
+    /// A body that could not be read; `status` tells one that is too large from a broken one.
+    pub(super) fn body(status: StatusCode, what: impl Into<String>) -> Self {
+        Self {
+            status,
+            error: Error::invalid("", what),
+        }
+    }
+
     /// The same error for an endpoint that gives tokens: there bad credentials are a bad request.
     pub(super) fn at_token_endpoint(mut self) -> Self {
         if self.error.kind == Kind::Unauthenticated {

@@ -50,7 +50,7 @@ impl FromRequest<App> for Raw {
         Bytes::from_request(request, app)
             .await
             .map(Self)
-            .map_err(|rejection| Failure::bad(rejection.to_string()))
+            .map_err(|rejection| Failure::body(rejection.status(), rejection.body_text()))
     }
 }
 
