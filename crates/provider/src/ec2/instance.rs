@@ -18,8 +18,9 @@ pub(super) const OWNER: &str = "reeve-owner";
 /// The tag that people see first.
 pub(super) const NAME: &str = "Name";
 
-/// When to look again at what is on its way.
-const SOON: Duration = Duration::from_secs(2);
+/// When to look again at what is on its way. No instance boots or goes in less, and every look at hundreds of them
+/// takes from the calls that the cloud allows.
+const SOON: Duration = Duration::from_secs(10);
 
 /// An instance, with what only we need to know of it.
 #[derive(Debug, Clone)]

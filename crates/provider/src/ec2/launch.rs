@@ -20,7 +20,7 @@ use crate::machines::{Launch, Machine, Token, check_token, tags_of};
 /// Calls under way at once.
 const PARALLEL: usize = 8;
 /// No call begins later than this after the batch did; the rest is told to come again, with nothing done.
-const BEGIN_MAX: Duration = Duration::from_secs(5);
+const BEGIN_MAX: Duration = Duration::from_secs(7);
 /// Every call has ended by then: the core waits ten seconds and takes what comes later for silence.
 const END_MAX: Duration = Duration::from_secs(9);
 /// Longest client token that the cloud takes.
