@@ -1,6 +1,6 @@
 //! How large the stripped release binary is.
 
-use super::Figure;
+use super::figure::Figure;
 use anyhow::{Context, Result};
 use std::path::Path;
 
@@ -15,18 +15,15 @@ const BOUND_MB: f64 = 40.0;
 ///
 /// # Errors
 /// When there is no such binary.
-pub(crate) fn measure(binary: &Path) -> Result<Figure> {
+pub(crate) fn measure(binary: &Path) -> Result<Vec<Figure>> {
     let length = std::fs::metadata(binary)
         .with_context(|| format!("look at {}", binary.display()))?
         .len();
     let thousands = u32::try_from(length / 1000).context("measure a binary of less than 4 TB")?;
     let measured = f64::from(thousands) / 1000.0;
-    Ok(Figure {
-        measured,
-        bound: BOUND_MB,
-        unit: "MB",
-        against: "our target".to_owned(),
-    })
+    Ok(vec![
+        Figure::new("binary", "MB", vec![measured]).at_most(BOUND_MB, "our target"),
+    ])
 }
 
 #[cfg(test)]
