@@ -3,7 +3,7 @@
 use super::{
     figure::Figure,
     fleet,
-    subject::{Folder, Subject},
+    subject::{Folder, Subject, pause},
 };
 use anyhow::Result;
 use std::{path::Path, time::Duration};
@@ -24,7 +24,7 @@ const QUIET: Duration = Duration::from_secs(45);
 pub(crate) fn measure(binary: &Path) -> Result<Vec<Figure>> {
     let folder = Folder::new()?;
     let (subject, _) = Subject::start(binary, &folder, fleet::CONFIG)?;
-    std::thread::sleep(QUIET);
+    pause(QUIET);
     let empty = subject.memory_mb()?;
     fleet::import(&subject, &folder)?;
     fleet::create(&subject, fleet::NODES)?;
@@ -32,7 +32,7 @@ pub(crate) fn measure(binary: &Path) -> Result<Vec<Figure>> {
     let busy = subject.memory_mb()?;
     subject.stop()?;
     let (again, _) = Subject::start(binary, &folder, fleet::CONFIG)?;
-    std::thread::sleep(QUIET);
+    pause(QUIET);
     let stored = again.memory_mb()?;
     again.stop()?;
     Ok(vec![

@@ -234,9 +234,18 @@ pub(crate) fn wait_until(what: &str, mut done: impl FnMut() -> Result<bool>) -> 
         if done()? {
             return Ok(begun.elapsed());
         }
-        std::thread::sleep(Duration::from_millis(50));
+        pause(Duration::from_millis(50));
     }
     bail!("{what}: not within {} s", PATIENCE.as_secs())
+}
+
+/// Lets the server be for a while.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a measurement is made of time, and nothing else happens in this process meanwhile"
+)]
+pub(crate) fn pause(length: Duration) {
+    std::thread::sleep(length);
 }
 
 #[cfg(test)]
