@@ -296,6 +296,7 @@ pub async fn create(ctx: &Ctx, which: &cluster::Selector, sets: &[Set], key: Opt
     }
     budget::admit(ctx, &mut tx, &cluster).await?;
     let mut making = Making::open(ctx, &mut tx, cluster.id, &quotas).await?;
+    making.load_names(&mut tx).await?;
     let total: u32 = sets.iter().fold(0, |sum, set| sum.saturating_add(set.count));
     if sets.is_empty() || total > ctx.core.settings.create_max {
         let most = ctx.core.settings.create_max;
@@ -346,6 +347,7 @@ pub async fn scale(
     let mut tx = ctx.core.store.begin().await.map_err(stored("begin"))?;
     budget::admit(ctx, &mut tx, &cluster).await?;
     let mut making = Making::open(ctx, &mut tx, cluster.id, &quotas).await?;
+    making.load_names(&mut tx).await?;
     let set = Set {
         pool: pool.to_owned(),
         count: 1,
@@ -428,21 +430,25 @@ impl<'a> Making<'a> {
             .await
             .map_err(stored("load cluster"))?
             .ok_or_else(|| Error::not_found("cluster", id))?;
-        let taken = store::node::names(tx, id)
-            .await
-            .map_err(stored("list names"))?
-            .into_iter()
-            .collect();
         Ok(Self {
             ctx,
             pools: store::pool::list(tx, id).await.map_err(stored("list pools"))?,
             buckets: store::pool::buckets(tx, id).await.map_err(stored("list buckets"))?,
             cluster,
             quotas,
-            taken,
+            taken: HashSet::new(),
             deltas: Deltas::default(),
             made: Vec::new(),
         })
+    }
+
+    /// Loads the names in use; the first step of whoever gives names.
+    async fn load_names(&mut self, tx: &mut Tx) -> Result<()> {
+        let names = store::node::names(tx, self.cluster.id)
+            .await
+            .map_err(stored("list names"))?;
+        self.taken = names.into_iter().collect();
+        Ok(())
     }
 
     /// Everything that may be wrong with a set, before anything is made.
@@ -694,6 +700,7 @@ pub(crate) async fn insert_single(ctx: &Ctx, tx: &mut Tx, cluster: &Cluster, poo
 /// Starts a cluster's single nodes and makes its initial ones.
 pub(crate) async fn start_first(ctx: &Ctx, tx: &mut Tx, cluster: &Cluster, quotas: &Quotas) -> Result<Vec<Target>> {
     let mut making = Making::open(ctx, tx, cluster.id, quotas).await?;
+    making.load_names(tx).await?;
     let mut targets = Vec::new();
     let records = store::node::list(tx, cluster.id).await.map_err(stored("list nodes"))?;
     for full in records

@@ -8,15 +8,15 @@ use crate::engine::{Error, Result, Row};
 
 /// Reads a text column into anything that parses.
 pub(crate) fn parsed<T: FromStr>(row: &Row, index: usize) -> Result<T> {
-    let text = row.text(index)?;
+    let text = row.str(index)?;
     text.parse()
         .map_err(|_| Error::Corrupt(format!("column {index} holds \"{text}\"")))
 }
 
 /// Reads a word column with its noun's own reader.
 pub(crate) fn word<T>(row: &Row, index: usize, read: impl Fn(&str) -> Option<T>) -> Result<T> {
-    let text = row.text(index)?;
-    read(&text).ok_or_else(|| Error::Corrupt(format!("column {index} holds the unknown word \"{text}\"")))
+    let text = row.str(index)?;
+    read(text).ok_or_else(|| Error::Corrupt(format!("column {index} holds the unknown word \"{text}\"")))
 }
 
 /// Reads an integer column into a narrower type.

@@ -479,15 +479,32 @@ pub async fn reports(db: &mut Conn, cluster: ClusterId) -> Result<Vec<(NodeId, S
     rows.iter().map(|row| Ok((parsed(row, 0)?, row.text(1)?))).collect()
 }
 
-/// Tokens of all machines that rows explain, of one provider account.
-pub async fn tokens(db: &mut Conn, account: &str) -> Result<Vec<Node>> {
-    let columns = COLUMNS
-        .split(", ")
-        .map(|column| format!("n.{}", column.trim()))
-        .collect::<Vec<_>>()
-        .join(", ");
-    let sql = format!("select {columns} from node n join pool p on p.id = n.pool where p.account = $1 and n.holds = 1");
-    db.all(&sql, args![account]).await?.iter().map(read).collect()
+/// What a row says of its machine, as short as can be: all of them are held in memory at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Held {
+    /// The node.
+    pub node: NodeId,
+    /// Which of its machines.
+    pub incarnation: u32,
+    /// Where it is.
+    pub phase: Phase,
+}
+
+/// All machines that rows explain, of one provider account.
+pub async fn held(db: &mut Conn, account: &str) -> Result<Vec<Held>> {
+    let mut found = Vec::new();
+    let sql = "select n.id, n.incarnation, n.phase from node n join pool p on p.id = n.pool \
+        where p.account = $1 and n.holds = 1";
+    db.each(sql, args![account], &mut |row| {
+        found.push(Held {
+            node: parsed(row, 0)?,
+            incarnation: narrow(row, 1)?,
+            phase: word(row, 2, Phase::parse)?,
+        });
+        Ok(())
+    })
+    .await?;
+    Ok(found)
 }
 
 /// Counts of a cluster's nodes by (goal, phase).

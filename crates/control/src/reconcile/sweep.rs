@@ -10,8 +10,9 @@ use std::{
 };
 
 use reeve_model::{
-    Error, Kind, Result,
-    node::{Phase, node_of_token},
+    Error, Kind, Result, Timestamp,
+    id::NodeId,
+    node::{Phase, node_of_token, token_of},
 };
 use reeve_provider::{Machine, State, Token};
 use reeve_store::{self as store};
@@ -54,8 +55,18 @@ pub async fn activate(core: &Arc<Core>) -> Result<Found> {
     Ok(found)
 }
 
-async fn list(account: &Account) -> Result<BTreeMap<Token, Machine>> {
-    let mut machines = BTreeMap::new();
+/// What the sweep remembers of a listed machine: all of an account's are held in memory at once.
+#[derive(Clone, Copy)]
+struct Listed {
+    state: State,
+    launched_at: Timestamp,
+}
+
+type Machines = BTreeMap<(NodeId, u32), Listed>;
+
+/// Everything the provider has for us; machines whose token is none of ours are somebody else's.
+async fn list(account: &Account) -> Result<Machines> {
+    let mut machines = Machines::new();
     let mut cursor = None;
     loop {
         let page = account.machines.list(cursor, PAGE).await.map_err(|error| {
@@ -70,11 +81,13 @@ async fn list(account: &Account) -> Result<BTreeMap<Token, Machine>> {
                 text,
             )
         })?;
-        machines.extend(
-            page.machines
-                .into_iter()
-                .map(|machine| (machine.token.clone(), machine)),
-        );
+        machines.extend(page.machines.iter().filter_map(|machine| {
+            let listed = Listed {
+                state: machine.state,
+                launched_at: Timestamp(machine.launched_at_us),
+            };
+            Some((node_of_token(&machine.token)?, listed))
+        }));
         cursor = page.next;
         if cursor.is_none() {
             return Ok(machines);
@@ -87,27 +100,27 @@ async fn sweep(core: &Arc<Core>, account: &Account) -> Result<Found> {
     let machines = list(account).await?;
     let now = core.now();
     let mut db = core.store.read().await.map_err(stored("read"))?;
-    let rows = store::node::tokens(&mut db, &account.name)
+    let rows = store::node::held(&mut db, &account.name)
         .await
         .map_err(stored("list machines"))?;
     drop(db);
-    let explained: BTreeSet<Token> = rows.iter().map(reeve_model::node::Node::token).collect();
+    let explained: BTreeSet<(NodeId, u32)> = rows.iter().map(|row| (row.node, row.incarnation)).collect();
     let orphans: Vec<Token> = machines
-        .values()
-        .filter(|machine| !matches!(machine.state, State::Gone | State::Releasing))
-        .filter(|machine| node_of_token(&machine.token).is_some() && !explained.contains(&machine.token))
-        .filter(|machine| now.since(reeve_model::Timestamp(machine.launched_at_us)) >= YOUNG)
-        .map(|machine| machine.token.clone())
+        .iter()
+        .filter(|(_, machine)| !matches!(machine.state, State::Gone | State::Releasing))
+        .filter(|(which, machine)| !explained.contains(which) && now.since(machine.launched_at) >= YOUNG)
+        .map(|((node, incarnation), _)| token_of(*node, *incarnation))
         .collect();
-    let alive = |token: &Token| {
+    let alive = |which: &(NodeId, u32)| {
         machines
-            .get(token)
+            .get(which)
             .is_some_and(|machine| !matches!(machine.state, State::Gone | State::Evicted))
     };
-    let missing: Vec<_> = rows
+    let missing: Vec<(NodeId, u32)> = rows
         .iter()
-        .filter(|node| node.seen.phase == Phase::Running && !alive(&node.token()))
-        .map(|node| node.id)
+        .filter(|row| row.phase == Phase::Running)
+        .map(|row| (row.node, row.incarnation))
+        .filter(|which| !alive(which))
         .collect();
     if !orphans.is_empty() {
         tracing::warn!(
@@ -130,7 +143,7 @@ async fn sweep(core: &Arc<Core>, account: &Account) -> Result<Found> {
         }
     }
     if !missing.is_empty() {
-        lose(core, account, &rows, &machines, &missing).await?;
+        lose(core, account, &machines, &missing).await?;
     }
     Ok(Found {
         machines: machines.len(),
@@ -140,37 +153,30 @@ async fn sweep(core: &Arc<Core>, account: &Account) -> Result<Found> {
 }
 
 /// Records that machines are missing, after asking for each by name: a list may lag, a name does not lie.
-async fn lose(
-    core: &Arc<Core>,
-    account: &Account,
-    rows: &[reeve_model::node::Node],
-    listed: &BTreeMap<Token, Machine>,
-    missing: &[reeve_model::id::NodeId],
-) -> Result<()> {
+async fn lose(core: &Arc<Core>, account: &Account, listed: &Machines, missing: &[(NodeId, u32)]) -> Result<()> {
     use reeve_model::{
         condition::Reason,
         node::advance::{Clocks, Outcome, advance},
     };
-    let suspects: Vec<_> = rows.iter().filter(|node| missing.contains(&node.id)).collect();
-    let tokens: Vec<Token> = suspects.iter().map(|node| node.token()).collect();
+    let tokens: Vec<Token> = missing.iter().map(|which| token_of(which.0, which.1)).collect();
     let Ok(described) = account.machines.describe(&tokens).await else {
         return Ok(());
     };
     let described: BTreeMap<Token, Option<Machine>> = described.into_iter().collect();
     let now = core.now();
     let mut tx = core.store.begin().await.map_err(stored("begin"))?;
-    for node in suspects {
-        let token = node.token();
+    for (which, token) in missing.iter().zip(tokens) {
         let machine = described
             .get(&token)
             .and_then(Option::as_ref)
-            .or_else(|| listed.get(&token));
-        let reason = match machine.map(|machine| machine.state) {
+            .map(|machine| machine.state)
+            .or_else(|| listed.get(which).map(|machine| machine.state));
+        let reason = match machine {
             Some(State::Evicted) => Reason::Evicted,
             None | Some(State::Gone) => Reason::MachineVanished,
             Some(_) => continue,
         };
-        let Some(full) = store::node::find(&mut tx, node.id).await.map_err(stored("load node"))? else {
+        let Some(full) = store::node::find(&mut tx, which.0).await.map_err(stored("load node"))? else {
             continue;
         };
         let mut node = full.node;

@@ -227,7 +227,7 @@ impl Node {
     /// Name of the machine of the present incarnation: known to the provider before the machine exists.
     #[must_use]
     pub fn token(&self) -> String {
-        format!("{}-{}", self.id, self.seen.incarnation)
+        token_of(self.id, self.seen.incarnation)
     }
 
     /// Identity of the present initialization: scripts run once per run.
@@ -277,6 +277,12 @@ impl Node {
                 | (Goal::Off, Phase::Off)
         )
     }
+}
+
+/// Name of a node's machine: known to the provider before the machine exists.
+#[must_use]
+pub fn token_of(node: NodeId, incarnation: u32) -> String {
+    format!("{node}-{incarnation}")
 }
 
 /// Reads the node id back out of a machine token; `None` when it is not one of ours.

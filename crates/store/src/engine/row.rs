@@ -91,6 +91,18 @@ impl Row {
         }
     }
 
+    /// A text, borrowed from the row: for what is parsed and dropped.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when it is null or no text.
+    pub fn str(&self, i: usize) -> Result<&str> {
+        let text: Option<&str> = match &self.0 {
+            Kind::Sqlite(row) => row.try_get(i).map_err(unreadable)?,
+            Kind::Postgres(row) => row.try_get(i).map_err(unreadable)?,
+        };
+        text.ok_or_else(|| null(i))
+    }
+
     /// A truth: an integer other than 0, or a condition of the statement.
     ///
     /// # Errors

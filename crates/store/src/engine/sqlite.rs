@@ -19,6 +19,8 @@ use tokio::sync::{Mutex, OwnedMutexGuard, broadcast, mpsc, oneshot};
 const BATCH: usize = 256;
 /// Prepared statements kept per connection.
 const STATEMENTS: usize = 512;
+/// Rows that a query may be ahead of whoever reads them: each hand-over between the two threads costs a switch.
+const AHEAD: usize = 1024;
 /// A log longer than this is cut when it is started anew; up to it the file is reused, which flushes far faster.
 const LOG_BYTES: &str = "67108864";
 
@@ -75,6 +77,7 @@ impl Sqlite {
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(5))
             .statement_cache_capacity(STATEMENTS)
+            .row_buffer_size(AHEAD)
             .disable_statement_logging();
         let connection = base
             .clone()
