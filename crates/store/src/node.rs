@@ -124,6 +124,15 @@ fn full(row: &Row) -> Result<Full> {
 /// # Errors
 /// `Unique` when a name is taken in the cluster.
 pub async fn insert(tx: &mut Tx, nodes: &[Full]) -> Result<()> {
+    // Some at a time, so that the values of ten thousand nodes are not all in memory at once: touching fresh memory
+    // cost more than the statements.
+    for some in nodes.chunks(256) {
+        insert_some(tx, some).await?;
+    }
+    Ok(())
+}
+
+async fn insert_some(tx: &mut Tx, nodes: &[Full]) -> Result<()> {
     let mut values = Vec::with_capacity(nodes.len() * (WIDTH + 3));
     for Full { node, overrides } in nodes {
         let Node { seen, agent, .. } = node;

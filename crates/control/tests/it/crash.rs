@@ -1,10 +1,11 @@
 //! Crashes at every step: after the effect and before the record, and everywhere else an activation passes.
 
-use reeve_control::{node, reconcile};
-use reeve_model::operation::Verb;
+use reeve_control::{cluster::Selector, node, reconcile};
+use reeve_model::{node::Phase, operation::Verb};
 use reeve_provider::fake;
+use reeve_store::node::Full;
 
-use crate::world::{all_running, pool, set, worlds};
+use crate::world::{World, all_running, pool, set, worlds};
 
 /// Every place an activation passes.
 const PLACES: [&str; 6] = ["claimed", "named", "launch.named", "launch.done", "acted", "saved"];
@@ -32,14 +33,22 @@ async fn a_crash_at_any_step_of_a_nodes_life_loses_nothing_and_doubles_nothing()
                 assert_eq!(machines, tokens, "{place} {nth} {}", world.engine);
 
                 world.plan_crash(place, nth);
-                let names = vec!["htc-1".into(), "htc-2".into(), "htc-3".into()];
-                let all = node::Selector {
-                    names,
-                    ..node::Selector::default()
-                };
-                node::manage(&world.ctx, &which, Verb::Terminate, &all, None)
-                    .await
-                    .unwrap();
+                manage(&world, &which, Verb::Deallocate).await;
+                let stopped = |full: &Full| full.node.seen.phase == Phase::Stopped;
+                world
+                    .until(120, "three stopped", &which, |nodes| nodes.iter().all(stopped))
+                    .await;
+                world.plan_crash(place, nth);
+                manage(&world, &which, Verb::Start).await;
+                world
+                    .until(120, "three running again", &which, |nodes| all_running(nodes))
+                    .await;
+                let mut kept = world.machines().await;
+                kept.sort();
+                assert_eq!(kept, tokens, "{place} {nth} {}", world.engine);
+
+                world.plan_crash(place, nth);
+                manage(&world, &which, Verb::Terminate).await;
                 world.until(120, "none left", &which, <[_]>::is_empty).await;
                 assert_eq!(
                     world.machines().await,
@@ -50,6 +59,14 @@ async fn a_crash_at_any_step_of_a_nodes_life_loses_nothing_and_doubles_nothing()
             }
         }
     }
+}
+
+async fn manage(world: &World, which: &Selector, verb: Verb) {
+    let all = node::Selector {
+        names: vec!["htc-1".into(), "htc-2".into(), "htc-3".into()],
+        ..node::Selector::default()
+    };
+    node::manage(&world.ctx, which, verb, &all, None).await.unwrap();
 }
 
 #[tokio::test]
