@@ -40,9 +40,7 @@ async fn a_crash_at_any_step_of_a_nodes_life_loses_nothing_and_doubles_nothing()
                     .await;
                 world.plan_crash(place, nth);
                 manage(&world, &which, Verb::Start).await;
-                world
-                    .until(120, "three running again", &which, |nodes| all_running(nodes))
-                    .await;
+                world.until(120, "three running again", &which, all_running).await;
                 let mut kept = world.machines().await;
                 kept.sort();
                 assert_eq!(kept, tokens, "{place} {nth} {}", world.engine);
