@@ -110,6 +110,11 @@ pub async fn wrong_method() -> Failure {
     )
 }
 
+/// 404 for a path that is nobody's.
+pub async fn unknown_path() -> Failure {
+    Failure::new(StatusCode::NOT_FOUND, "there is nothing at this path")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -50,9 +50,12 @@ pub fn table() -> Table {
         .slashed()
 }
 
-/// The router of [`table`].
+/// The router of [`table`]. This dialect has no prefix of its own, so it answers for every path that nobody has.
 pub fn routes() -> Router<App> {
-    table().router().method_not_allowed_fallback(error::wrong_method)
+    table()
+        .router()
+        .method_not_allowed_fallback(error::wrong_method)
+        .fallback(error::unknown_path)
 }
 
 #[cfg(test)]

@@ -48,13 +48,14 @@ pub fn text(record: &Record, name: &str) -> Result<Option<String>, Failure> {
         .transpose()
 }
 
-fn integer(record: &Record, name: &str) -> Result<Option<u32>, Failure> {
-    let wrong = || Failure::refused(format!("{name} must be an integer, 0 or more"));
+fn integer(record: &Record, name: &str, least: u32) -> Result<Option<u32>, Failure> {
+    let wrong = || Failure::refused(format!("{name} must be an integer, {least} or more"));
     member(record, name)
         .map(|value| {
             value
                 .as_u64()
                 .and_then(|number| u32::try_from(number).ok())
+                .filter(|number| *number >= least)
                 .ok_or_else(wrong)
         })
         .transpose()
@@ -104,8 +105,7 @@ pub fn sets(request: &Record) -> Result<Vec<Set>, Failure> {
 
 fn set(record: &Record) -> Result<Set, Failure> {
     let pool = text(record, "nodearray")?.ok_or_else(|| Failure::refused("nodearray is missing"))?;
-    let count = integer(record, "count")?.filter(|count| *count > 0);
-    let count = count.ok_or_else(|| Failure::refused("count must be an integer, 1 or more"))?;
+    let count = integer(record, "count", 1)?.ok_or_else(|| Failure::refused("count is missing"))?;
     let size = object(record, "definition")?
         .map(|definition| text(definition, "machineType"))
         .transpose()?
@@ -117,7 +117,7 @@ fn set(record: &Record) -> Result<Set, Failure> {
         count,
         size,
         name_format: text(record, "nameFormat")?,
-        name_offset: integer(record, "nameOffset")?,
+        name_offset: integer(record, "nameOffset", 0)?,
         placement_group,
         differences: attributes.map(differences).unwrap_or_default(),
         overrides: attributes.and_then(record::overrides),

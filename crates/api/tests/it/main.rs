@@ -1,7 +1,9 @@
 //! The dialects as callers meet them, through the whole router and over a fresh database.
 
 mod bad_input;
+mod cyclecloud;
 mod native;
 mod permissions;
+mod transcript;
 mod usage;
 mod world;

@@ -6,18 +6,22 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Router,
     body::{Body, to_bytes},
-    http::{Request, StatusCode},
+    http::{HeaderMap, Request, StatusCode},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use reeve_api::App;
 use reeve_control::{
     Account, Core, Ctx, Settings, cluster,
     identity::{self, Wanted},
+    reconcile,
     secret::Secret,
 };
 use reeve_model::actor::IdentityKind;
 use reeve_provider::{Catalogue, Clock, Fake, ManualClock, fake};
-use reeve_store::testing::{Guard, databases};
+use reeve_store::{
+    engine::Store,
+    testing::{Guard, databases},
+};
 use serde_json::json;
 use tower::ServiceExt as _;
 
@@ -89,6 +93,7 @@ impl Caller {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
     pub(crate) text: String,
 }
 
@@ -96,12 +101,32 @@ pub(crate) struct World {
     pub(crate) router: Router,
     pub(crate) app: App,
     pub(crate) ctx: Ctx,
+    pub(crate) engine: &'static str,
+    clock: Arc<ManualClock>,
     _guard: Guard,
 }
 
 /// A server with nothing in it but the default folder.
 pub(crate) async fn empty() -> World {
-    let (_, store, guard) = databases().await.into_iter().next().expect("a database");
+    let (engine, store, guard) = databases().await.into_iter().next().expect("a database");
+    world(engine, store, guard, fake::Settings::default()).await
+}
+
+/// As [`empty`], one server on each engine.
+pub(crate) async fn worlds() -> Vec<World> {
+    worlds_in(&fake::Settings::default()).await
+}
+
+/// As [`worlds`], on a cloud that behaves as one likes.
+pub(crate) async fn worlds_in(weather: &fake::Settings) -> Vec<World> {
+    let mut worlds = Vec::new();
+    for (engine, store, guard) in databases().await {
+        worlds.push(world(engine, store, guard, weather.clone()).await);
+    }
+    worlds
+}
+
+async fn world(engine: &'static str, store: Store, guard: Guard, weather: fake::Settings) -> World {
     let clock = Arc::new(ManualClock::new(1_773_000_000_000_000));
     let (key, signing) = identity::prepare(&store, clock.as_ref()).await.expect("keys");
     let settings = Settings {
@@ -113,7 +138,7 @@ pub(crate) async fn empty() -> World {
         create_max: 100,
     };
     let ticking: Arc<dyn Clock> = clock.clone();
-    let cloud = Fake::in_memory(fake::Settings::default(), Catalogue::builtin(), ticking).expect("a cloud");
+    let cloud = Fake::in_memory(weather, Catalogue::builtin(), ticking).expect("a cloud");
     let account = Account {
         name: "fake".into(),
         machines: Arc::new(cloud),
@@ -136,6 +161,8 @@ pub(crate) async fn empty() -> World {
         router: reeve_api::router(Arc::clone(&app)),
         ctx: Ctx::system(Arc::clone(&app), tenant, "test"),
         app,
+        engine,
+        clock,
         _guard: guard,
     }
 }
@@ -177,6 +204,31 @@ pub(crate) async fn furnished() -> World {
 }
 
 impl World {
+    /// Lets time pass, with everything that a server does meanwhile, a second at a time.
+    pub(crate) async fn pass(&self, seconds: u64) {
+        for _ in 0..seconds {
+            self.clock.advance_ms(1000);
+            for round in 0.. {
+                assert!(round < 100, "some node is due again and again");
+                if reconcile::node::activate(&self.app).await.expect("nodes are looked at") == 0 {
+                    break;
+                }
+            }
+            reconcile::cluster::activate(&self.app)
+                .await
+                .expect("clusters are looked at");
+        }
+        reconcile::sweep::activate(&self.app).await.expect("a sweep");
+        reconcile::budget::activate(&self.app)
+            .await
+            .expect("budgets are looked at");
+    }
+
+    /// Moves the clock on while nothing is to do.
+    pub(crate) fn skip(&self, seconds: u64) {
+        self.clock.advance_ms(seconds * 1000);
+    }
+
     /// Makes an application and an API key of the same role, and signs the application in.
     pub(crate) async fn caller(&self, name: &str, role: &str, scope: &str) -> Caller {
         let wanted = |kind, name: String| Wanted {
@@ -244,6 +296,7 @@ impl World {
         };
         Answer {
             status: parts.status,
+            headers: parts.headers,
             text: String::from_utf8_lossy(&bytes).into_owned(),
         }
     }
