@@ -20,7 +20,7 @@ use reeve_control::{
     secret::Secret,
 };
 use reeve_wire::agent::{Beat, Enroll, Enrolled, PROTOCOL};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::{
@@ -61,8 +61,8 @@ async fn enroll(State(app): State<App>, headers: HeaderMap, body: Result<Bytes, 
 
 async fn admit(app: &App, headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Response, Refusal> {
     let token = bearer(headers)?;
-    let ask: Enroll = read(body)?;
-    speaks(ask.protocol)?;
+    let mut ask: Enroll = read(body)?;
+    translate::boot_by_our_clock(&mut ask.facts, ask.clock_us, app.now());
     let enrolment = Enrolment {
         token: token.into_exposed(),
         addresses: translate::addresses(&ask.facts),
@@ -100,9 +100,8 @@ async fn beat(State(app): State<App>, headers: HeaderMap, body: Result<Bytes, By
 async fn hear(app: &App, headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Response, Refusal> {
     let credential = bearer(headers)?;
     let said: Beat = read(body)?;
-    speaks(said.protocol)?;
     let wait = Duration::from_millis(said.wait_ms.into()).min(WAIT_MAX);
-    let heard = translate::beat(said)?;
+    let heard = translate::beat(said, app.now())?;
     let goals = agent::beat(app, credential.expose(), &heard, wait).await?;
     Ok(Json(translate::goals(app, goals)).into_response())
 }
@@ -115,10 +114,20 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<Secret, Refusal> {
     }
 }
 
+/// The one field that every version of the protocol has.
+#[derive(Deserialize)]
+struct Spoken {
+    protocol: u32,
+}
+
+/// Reads a body, but first of all its version: what else a newer agent says may have another shape, and it is to
+/// hear that it is too new rather than that it is wrong.
 fn read<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, Refusal> {
     let body = body.map_err(|rejection| Refusal::body(&rejection))?;
-    serde_json::from_slice(&body)
-        .map_err(|error| Refusal::invalid(format!("the body is not what this call takes: {error}")))
+    let wrong = |error| Refusal::invalid(format!("the body is not what this call takes: {error}"));
+    let spoken: Spoken = serde_json::from_slice(&body).map_err(wrong)?;
+    speaks(spoken.protocol)?;
+    serde_json::from_slice(&body).map_err(wrong)
 }
 
 /// Refuses agents that are newer than this server.

@@ -14,6 +14,8 @@ use reeve_wire::agent::Refusal as Body;
 #[derive(Debug)]
 pub(crate) struct Refusal {
     status: StatusCode,
+    /// Seconds to wait before the next try.
+    retry_after: Option<u64>,
     body: Body,
 }
 
@@ -22,6 +24,7 @@ impl Refusal {
         let retryable = status.is_server_error();
         Self {
             status,
+            retry_after: None,
             body: Body {
                 code: code.to_owned(),
                 message: message.into(),
@@ -105,8 +108,12 @@ fn words(why: Refused) -> (StatusCode, &'static str) {
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
+        let mut retry_after = None;
         let status = match error.kind {
-            Kind::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::Unavailable { retry_after: wait } => {
+                retry_after = Some(wait.as_secs().max(1));
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Kind::Invalid { .. } => return Self::invalid(error.message),
             // Nothing else is an agent's doing: these verbs ask for no permission and name nothing.
             Kind::NotFound
@@ -120,17 +127,20 @@ impl From<Error> for Refusal {
             | Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         };
         tracing::error!(error = %error, "an agent's call failed");
-        Self::new(status, "unavailable", error.message)
+        Self {
+            retry_after,
+            ..Self::new(status, "unavailable", error.message)
+        }
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(self.body)).into_response();
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if let Some(seconds) = self.retry_after {
             response
                 .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
@@ -152,13 +162,13 @@ mod tests {
         assert_eq!(refused.body.code, "token_expired");
         let busy = Refusal::from(Error::new(
             Kind::Unavailable {
-                retry_after: Duration::from_secs(1),
+                retry_after: Duration::from_secs(30),
             },
             "busy",
         ));
         assert_eq!(
-            (busy.status, busy.body.retryable),
-            (StatusCode::SERVICE_UNAVAILABLE, true)
+            (busy.status, busy.body.retryable, busy.retry_after),
+            (StatusCode::SERVICE_UNAVAILABLE, true, Some(30))
         );
         let bug = Refusal::from(Error::internal("a hidden reason"));
         assert_eq!(

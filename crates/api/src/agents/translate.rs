@@ -1,16 +1,18 @@
 //! Between the words of the wire and those of `control`.
 
 use reeve_control::agent;
-use reeve_model::{Error, node::Init as Phase};
-use reeve_wire::agent::{Beat, Facts, Goals, InitState, Precheck, Script, ScriptResult, Wish};
+use reeve_model::{Error, Timestamp, node::Init as Phase};
+use reeve_wire::agent::{Beat, Facts, Goals, InitState, Precheck, Sample, Script, ScriptResult, Wish};
 use serde::Serialize;
 
 use crate::App;
 
+/// A measurement is never older than this when it arrives: an agent takes it for the beat that carries it.
+const AGE_MAX_US: i64 = 3_600_000_000;
 /// Longest piece of a script's output that stands in a message, characters.
 const LINE_MAX: usize = 300;
 
-/// Facts, samples and results are kept as the agent wrote them.
+/// Facts, samples and results are kept as the agent wrote them, but for moments, which are told by our clock.
 pub(super) fn text<T: Serialize>(value: &T) -> Result<String, Error> {
     serde_json::to_string(value).map_err(Error::internal)
 }
@@ -30,7 +32,30 @@ pub(super) fn failed_precheck(prechecks: &[Precheck]) -> Option<String> {
     ))
 }
 
-pub(super) fn beat(said: Beat) -> Result<agent::Beat, Error> {
+/// Dates a measurement by our clock. How long ago it was is all that the agent's clock is asked for, so that one that
+/// is years off dates nothing wrong.
+fn sample_by_our_clock(sample: &mut Sample, agent_us: i64, now: Timestamp) {
+    let age = agent_us.saturating_sub(sample.at_us).clamp(0, AGE_MAX_US);
+    sample.at_us = now.0.saturating_sub(age);
+}
+
+/// Dates a boot by our clock, when the agent's is off by more than the time that a call takes.
+pub(super) fn boot_by_our_clock(facts: &mut Facts, agent_us: i64, now: Timestamp) {
+    let skew = agent::skew_us(now, agent_us);
+    if skew.unsigned_abs() > u64::try_from(agent::SKEW_MAX.as_micros()).unwrap_or(u64::MAX)
+        && let Some(booted_us) = &mut facts.booted_us
+    {
+        *booted_us = booted_us.saturating_sub(skew);
+    }
+}
+
+pub(super) fn beat(mut said: Beat, now: Timestamp) -> Result<agent::Beat, Error> {
+    if let Some(sample) = &mut said.sample {
+        sample_by_our_clock(sample, said.clock_us, now);
+    }
+    if let Some(facts) = &mut said.facts {
+        boot_by_our_clock(facts, said.clock_us, now);
+    }
     let init = match said.init.state {
         InitState::Pending => Phase::Pending,
         InitState::Running => Phase::Running,
@@ -150,6 +175,37 @@ mod tests {
             ..Facts::default()
         };
         assert_eq!(addresses(&facts), ["10.1.0.5", "fe80::1"]);
+    }
+
+    #[test]
+    fn a_measurement_is_as_old_as_the_agent_says_and_never_from_the_future() {
+        let dated = |agent_us, at_us| {
+            let mut sample = Sample {
+                at_us,
+                ..Sample::default()
+            };
+            sample_by_our_clock(&mut sample, agent_us, Timestamp(1_000_000_000_000));
+            sample.at_us
+        };
+        assert_eq!(dated(7_000_000, 5_000_000), 999_998_000_000);
+        assert_eq!(dated(5_000_000, 7_000_000), 1_000_000_000_000);
+        assert_eq!(dated(i64::MAX, i64::MIN), 1_000_000_000_000 - AGE_MAX_US);
+        assert_eq!(dated(i64::MIN, i64::MAX), 1_000_000_000_000);
+    }
+
+    #[test]
+    fn a_boot_is_moved_only_by_a_clock_that_is_wrong() {
+        let booted = |agent_us| {
+            let mut facts = Facts {
+                booted_us: Some(agent_us - 60_000_000),
+                ..Facts::default()
+            };
+            boot_by_our_clock(&mut facts, agent_us, Timestamp(1_000_000_000_000));
+            facts.booted_us
+        };
+        assert_eq!(booted(1_000_001_000_000), Some(999_941_000_000));
+        assert_eq!(booted(0), Some(999_940_000_000));
+        assert_eq!(booted(9_000_000_000_000), Some(999_940_000_000));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The dialects as callers meet them, through the whole router and over a fresh database.
 
+mod agents;
 mod bad_input;
 mod cyclecloud;
 mod native;

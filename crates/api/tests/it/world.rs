@@ -102,7 +102,8 @@ pub(crate) struct World {
     pub(crate) app: App,
     pub(crate) ctx: Ctx,
     pub(crate) engine: &'static str,
-    clock: Arc<ManualClock>,
+    /// The clock, which moves only by hand.
+    pub(crate) clock: Arc<ManualClock>,
     _guard: Guard,
 }
 

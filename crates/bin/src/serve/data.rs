@@ -50,8 +50,9 @@ pub(super) async fn open(folder: &Path, chosen: Option<&str>) -> anyhow::Result<
 fn explain(error: &Error, folder: &Path) -> anyhow::Error {
     let folder = folder.display();
     match error {
-        Error::InUse(_) => anyhow!(
-            "the data folder {folder} is in use by another reeve; stop that one, or choose another folder with --data-dir"
+        Error::InUse(holder) => anyhow!(
+            "the data folder {folder} is in use by another reeve ({holder}); \
+             stop that one, or choose another folder with --data-dir"
         ),
         Error::Newer { found, known } => anyhow!(
             "a newer reeve wrote this database (schema version {found}, this program knows {known}); \

@@ -1,8 +1,10 @@
 //! Starting, ending, starting again, and when a start is refused.
 
+use reeve_store::args;
 use serde_json::json;
 
 use crate::{
+    database,
     http::Client,
     local,
     server::{Folder, Setup},
@@ -81,7 +83,29 @@ async fn a_data_folder_that_another_server_uses_is_refused_and_that_server_goes_
         said.contains("is in use by another reeve") && said.contains(&folder),
         "{said}"
     );
+    let holder = format!("held by process {}", server.pid().expect("it runs"));
+    assert!(said.contains(&holder), "{holder}: {said}");
     server.admin().get("/reeve/v1/clusters").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_database_that_a_newer_program_wrote_is_refused_and_left_as_it_is() {
+    let mut server = Setup::new().start().await;
+    let kept = json!({"name": "kept"});
+    server.admin().post("/reeve/v1/clusters", &kept).await.expect(201);
+    assert!(server.terminate().await.success());
+    let newer = "insert into schema_version (version, applied_at) values ($1, $2)";
+    database::run(server.data(), newer, args![9999, 1]).await;
+    let file = server.data().join("reeve.db");
+    let before = std::fs::read(&file).expect("the database");
+    let (status, said) = Setup::new().data(server.data()).refused().await;
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("a newer reeve wrote this database (schema version 9999, this program knows "),
+        "{said}"
+    );
+    assert!(said.contains("start that newer program"), "{said}");
+    assert!(std::fs::read(&file).expect("the database") == before, "it was changed");
 }
 
 #[tokio::test]

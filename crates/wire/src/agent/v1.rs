@@ -20,7 +20,8 @@ pub struct Enroll {
     pub instance: String,
     /// The machine's own id (`/etc/machine-id` or the provider's name for it).
     pub machine_id: String,
-    /// Agent's clock, microseconds since 1970 UTC; the server reports skew back.
+    /// Agent's clock, microseconds since 1970 UTC; the server reports its own back, and trusts no moment of an agent's
+    /// clock but by how far it is from this one.
     pub clock_us: i64,
     /// What the machine is.
     pub facts: Facts,
@@ -53,7 +54,7 @@ pub struct Beat {
     pub protocol: u32,
     /// Number of this beat since the agent program started, from 1.
     pub sequence: u64,
-    /// Agent's clock, microseconds since 1970 UTC.
+    /// Agent's clock, microseconds since 1970 UTC; what the server keeps of the beat is dated by how far it is from this.
     pub clock_us: i64,
     /// Epoch of the goals the agent is carrying out; 0 when it has none.
     pub epoch_seen: i64,
