@@ -227,7 +227,7 @@ pub async fn enroll(core: &Core, ask: &Enrolment) -> Result<Admitted, Failure> {
         last_seen: Some(now),
         ..AgentView::default()
     };
-    store::node::agent(&mut tx, node.id, &node.agent, now)
+    store::node::agent(&mut tx, node.id, &node.agent)
         .await
         .map_err(stored("write agent"))?;
     let report = Report {
@@ -328,6 +328,7 @@ async fn hear(core: &Core, hash: &str, beat: &Beat) -> Result<Node, Failure> {
         init,
         message,
         drained: beat.drained.max(node.agent.drained),
+        last_seen: Some(now),
         ..node.agent.clone()
     };
     let mut tx = core.store.begin().await.map_err(stored("begin"))?;
@@ -344,7 +345,7 @@ async fn hear(core: &Core, hash: &str, beat: &Beat) -> Result<Node, Failure> {
         report.facts.clone_from(facts);
         view.hostname = Some(hostname.clone());
     }
-    store::node::agent(&mut tx, node.id, &view, now)
+    store::node::agent(&mut tx, node.id, &view)
         .await
         .map_err(stored("write agent"))?;
     store::node::report(&mut tx, node.id, &report, now)

@@ -388,7 +388,7 @@ pub async fn delete(tx: &mut Tx, id: NodeId, epoch: Option<i64>) -> Result<bool>
 }
 
 /// Records what an agent said of its initialisation and drain.
-pub async fn agent(tx: &mut Tx, id: NodeId, view: &AgentView, now: Timestamp) -> Result<()> {
+pub async fn agent(tx: &mut Tx, id: NodeId, view: &AgentView) -> Result<()> {
     tx.run(
         "update node set agent_incarnation = $1, agent_init = $2, agent_message = $3, agent_drained = $4, \
          agent_hostname = $5, agent_seen = $6, agent_rerun = $7 where id = $8",
@@ -398,7 +398,7 @@ pub async fn agent(tx: &mut Tx, id: NodeId, view: &AgentView, now: Timestamp) ->
             view.message.as_str(),
             view.drained,
             view.hostname.clone(),
-            now.0,
+            view.last_seen.map(|at| at.0),
             view.rerun,
             id.to_string()
         ],

@@ -5,6 +5,8 @@ mod bad_input;
 mod cyclecloud;
 mod native;
 mod permissions;
+mod rafay;
+mod runai;
 mod transcript;
 mod usage;
 mod world;

@@ -11,7 +11,14 @@ use serde_json::Value;
 use crate::world::{Answer, Caller, World};
 
 /// Headers of answers that clients read.
-const SHOWN: [&str; 5] = ["location", "www-authenticate", "allow", "retry-after", "warning"];
+const SHOWN: [&str; 6] = [
+    "location",
+    "www-authenticate",
+    "allow",
+    "retry-after",
+    "warning",
+    "cache-control",
+];
 
 /// A conversation with one server, in the order in which it was had.
 pub(crate) struct Transcript<'a> {
@@ -37,18 +44,25 @@ impl<'a> Transcript<'a> {
         }
     }
 
+    /// Lets another caller send from here on.
+    pub(crate) fn go_on_as(&mut self, caller: Caller) {
+        self.hide(&caller.secret, "SECRET");
+        self.text += &format!("\n(from here on as {})\n", caller.name);
+        self.caller = caller;
+    }
+
     /// Says in a sentence what the next requests are for.
     pub(crate) fn note(&mut self, text: &str) {
         self.text += &format!("\n## {text}\n");
     }
 
-    /// Shows what requests carry encoded once as it is, and by its name from here on.
+    /// Shows what requests carry encoded once as it is, and by its name everywhere.
     pub(crate) fn attach(&mut self, encoded: &str, name: &str, text: &str) {
         self.hide(encoded, name);
         self.text += &format!("\n[{name}] is\n\n{text}");
     }
 
-    /// Shows a secret, or what nobody can read, by a name from here on, whatever its value.
+    /// Shows a secret, or what nobody can read, by a name everywhere, whatever its value.
     pub(crate) fn hide(&mut self, secret: &str, name: &str) {
         self.hidden.push((secret.to_owned(), name.to_owned()));
     }
@@ -110,15 +124,13 @@ impl<'a> Transcript<'a> {
             Err(_) if answer.text.is_empty() => {}
             Err(_) => text += &format!("{}\n", answer.text.trim_end()),
         }
-        for (secret, name) in &self.hidden {
-            text = text.replace(secret, &format!("[{name}]"));
-        }
         self.text += &text;
     }
 
     /// Holds the whole of it against a golden file.
     pub(crate) fn check(self, golden: &ExpectFile) {
         eprintln!("transcript on {}", self.world.engine);
-        golden.assert_eq(&self.text);
+        let named = |text: String, (secret, name): &(String, String)| text.replace(secret, &format!("[{name}]"));
+        golden.assert_eq(&self.hidden.iter().fold(self.text, named));
     }
 }

@@ -70,6 +70,7 @@ impl Dialect {
 /// One caller with what each dialect takes as a credential.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
+    pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) secret: String,
     bearer: String,
@@ -230,6 +231,12 @@ impl World {
         self.clock.advance_ms(seconds * 1000);
     }
 
+    /// The id of a cluster.
+    pub(crate) async fn id_of(&self, name: &str) -> String {
+        let found = cluster::get(&self.ctx, &cluster::Selector::Name(name.to_owned())).await;
+        found.expect("a cluster").id.to_string()
+    }
+
     /// Makes an application and an API key of the same role, and signs the application in.
     pub(crate) async fn caller(&self, name: &str, role: &str, scope: &str) -> Caller {
         let wanted = |kind, name: String| Wanted {
@@ -250,6 +257,7 @@ impl World {
             .expect("it signs in");
         let (bearer, _) = identity::issue(&self.app, &actor, None).expect("a token");
         Caller {
+            id: actor.id.to_string(),
             name: name.to_owned(),
             secret,
             bearer: bearer.into_exposed(),

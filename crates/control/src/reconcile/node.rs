@@ -476,7 +476,7 @@ async fn save(core: &Arc<Core>, places: &Places, works: Vec<Work>, last: bool) -
         let after = (!retire).then_some(&work.node);
         entries.note(cluster, pool, &work.before, after, &mut work.running);
         if work.node.agent != work.before.agent && !retire {
-            store::node::agent(&mut tx, work.node.id, &work.node.agent, now)
+            store::node::agent(&mut tx, work.node.id, &work.node.agent)
                 .await
                 .map_err(stored("save guest"))?;
         }

@@ -299,7 +299,7 @@ fn booting(node: &mut Node, seen: &Seen, now: Timestamp, clocks: &Clocks) {
         )
     };
     enter(node, Phase::Booting, reason, message, deadline, now);
-    report(node, seen, now);
+    report(node, seen);
     look_later(node, seen.check_after, now, clocks);
 }
 
@@ -308,7 +308,7 @@ fn looked(node: &mut Node, seen: Seen, now: Timestamp, clocks: &Clocks) {
     match (seen.state, node.seen.phase) {
         (MachineState::Pending | MachineState::Running, Phase::Booting) => booting(node, &seen, now, clocks),
         (MachineState::Pending | MachineState::Running, Phase::Initializing) => {
-            report(node, &seen, now);
+            report(node, &seen);
             let message = if node.agent.message.is_empty() {
                 "initialization runs".into()
             } else {
@@ -482,7 +482,7 @@ fn note(node: &mut Node, seen: &Seen) {
 }
 
 /// Lets the provider speak in the agent's place.
-fn report(node: &mut Node, seen: &Seen, now: Timestamp) {
+fn report(node: &mut Node, seen: &Seen) {
     let Some(guest) = &seen.guest else { return };
     node.agent = AgentView {
         incarnation: node.seen.incarnation,
@@ -492,7 +492,8 @@ fn report(node: &mut Node, seen: &Seen, now: Timestamp) {
         // A guest without an agent has nothing to drain, whatever is wished later.
         drained: i64::MAX,
         hostname: Some(guest.hostname.clone()),
-        last_seen: Some(now),
+        // Nobody called: whoever asks how fresh this is must not wait for beats that never come.
+        last_seen: None,
     };
 }
 

@@ -168,7 +168,7 @@ pub struct AgentView {
     pub drained: i64,
     /// Host name as reported.
     pub hostname: Option<String>,
-    /// Last call.
+    /// Last call; `None` also where a provider reports in the agent's place.
     pub last_seen: Option<Timestamp>,
 }
 
