@@ -8,10 +8,10 @@ const PROJECT: &str = "/apis/infra.k8smgmt.io/v3/projects/defaultproject/cluster
 const UNKNOWN: &str = "/api/v1/clusters/5c1d7f0e-3b52-4d7a-9a41-7e0c8f6b2d10";
 
 /// Fields that every error of a path's dialect has.
-fn fields(path: &str) -> &'static [&'static str] {
+pub(crate) fn fields(path: &str) -> &'static [&'static str] {
     if path.starts_with("/apis/") {
         &["code", "external"]
-    } else if path.starts_with("/api/") {
+    } else if path.starts_with("/api/") || path.starts_with("/v1/k8s/") {
         &["code", "message"]
     } else if path.starts_with("/reeve/agent/") {
         &["code", "message", "retryable"]

@@ -2,6 +2,7 @@
 
 mod agents;
 mod bad_input;
+mod coverage;
 mod cyclecloud;
 mod native;
 mod permissions;
