@@ -1,4 +1,4 @@
-//! Events as a stream that never ends and can be resumed.
+//! Events as a stream that can be resumed, and never ends unless the caller asks for what has happened only.
 
 use std::{collections::VecDeque, convert::Infallible, time::Duration};
 
@@ -36,6 +36,8 @@ pub struct From {
     /// After this event; 0: from the oldest that is kept; absent: only what happens from now on. A `Last-Event-ID`
     /// header comes first.
     pub cursor: Option<String>,
+    /// Go on with what happens; true when absent. When false, the stream ends with the last event that has happened.
+    pub follow: Option<bool>,
 }
 
 /// Events of clusters the caller may see, as server-sent events whose data is an `Event`.
@@ -63,6 +65,7 @@ pub async fn watch(
             ctx,
             bell,
             after,
+            follow: from.follow.unwrap_or(true),
             ready: VecDeque::new(),
         };
         Ok(Sse::new(events(watch)).keep_alive(KeepAlive::default()).into_response())
@@ -76,6 +79,7 @@ struct Watch {
     ctx: Ctx,
     bell: Bell,
     after: i64,
+    follow: bool,
     ready: VecDeque<Event>,
 }
 
@@ -91,7 +95,7 @@ fn events(watch: Watch) -> impl Stream<Item = Result<sse::Event, Infallible>> {
 }
 
 impl Watch {
-    /// The next event; `None` ends the stream, and the caller resumes it elsewhere.
+    /// The next event; `None` ends the stream, and a caller who follows resumes it elsewhere.
     async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.ready.pop_front() {
@@ -108,6 +112,9 @@ impl Watch {
             self.ready.extend(events);
             if more {
                 continue;
+            }
+            if !self.follow {
+                return None;
             }
             tokio::select! {
                 () = self.app.closing.cancelled() => return None,

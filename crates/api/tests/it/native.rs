@@ -230,6 +230,30 @@ async fn a_stream_of_events_resumes_after_the_one_named() {
     );
 }
 
+#[tokio::test]
+async fn a_stream_of_what_has_happened_ends_with_the_last_event() {
+    let server = server().await;
+    for name in ["one", "two"] {
+        let body = json!({"name": name}).to_string();
+        server.call("POST", "/reeve/v1/clusters", body).await;
+    }
+    for (cursor, subjects) in [(0, &["one", "two"][..]), (1, &["two"]), (2, &[])] {
+        let request = Request::get(format!("/reeve/v1/events?cursor={cursor}&follow=false"))
+            .header(header::AUTHORIZATION, ADMIN)
+            .body(Body::empty())
+            .expect("a request");
+        let response = server.router.clone().oneshot(request).await.expect("an answer");
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20)
+            .await
+            .expect("an end");
+        let text = String::from_utf8(body.to_vec()).expect("text");
+        let events = text.lines().filter_map(|line| line.strip_prefix("data: "));
+        let events: Vec<serde_json::Value> = events.map(|event| serde_json::from_str(event).expect("JSON")).collect();
+        let seen: Vec<&str> = events.iter().filter_map(|event| event["subject"].as_str()).collect();
+        assert_eq!(seen, subjects, "{text}");
+    }
+}
+
 #[test]
 fn the_document_of_the_api_changes_only_on_purpose() {
     let text = serde_json::to_string_pretty(&native::document::document()).expect("JSON");

@@ -3,7 +3,7 @@
 //! Knows addresses, TLS, credentials, pages and how refusals are read; it does not know what the answers mean. The
 //! credentials never follow a redirect, and never appear in a failure.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::error::Error;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 
 use super::context::{Credentials, Target};
 use super::failure::{Failure, Kind, advice, kind_of};
+use super::stream::Parser;
 
 /// Longest time for a connection to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -210,46 +211,45 @@ impl Client {
         Ok(items)
     }
 
+    /// Opens a stream of events, which may have no end.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(super) async fn stream(&self, doing: &str, path: &[&str], query: &[(&str, &str)]) -> Result<Stream, Failure> {
+        // Each piece of a stream has its own time; the whole has as much as it likes.
+        let request = self.http.get(self.address(path, query)).timeout(Duration::MAX);
+        let opened = tokio::time::timeout(ANSWER_TIMEOUT, self.open(doing, request)).await;
+        Ok(Stream {
+            response: opened.map_err(|_| silent(doing, &self.base))??,
+            base: self.base.clone(),
+            doing: doing.to_owned(),
+            parser: Parser::default(),
+            ready: VecDeque::new(),
+        })
+    }
+
     async fn send(&self, doing: &str, request: reqwest::RequestBuilder) -> Result<Vec<u8>, Failure> {
+        let response = self.open(doing, request).await?;
+        let bytes = response.bytes().await;
+        Ok(bytes.map_err(|error| unreachable(doing, &self.base, &error))?.to_vec())
+    }
+
+    /// Sends a request; the answer is no refusal, and its body is still to be read.
+    async fn open(&self, doing: &str, request: reqwest::RequestBuilder) -> Result<Response, Failure> {
         let request = match &self.credentials {
             None => request,
             Some(Credentials::Password { user, password }) => request.basic_auth(user, Some(password)),
             Some(Credentials::Token(token)) => request.bearer_auth(token),
         };
-        let response = request.send().await.map_err(|error| self.unreachable(doing, &error))?;
+        let unreachable = |error| unreachable(doing, &self.base, &error);
+        let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
-        let request_id = request_id(&response);
-        let bytes = response
-            .bytes()
-            .await
-            .map_err(|error| self.unreachable(doing, &error))?;
         if status.is_success() {
-            return Ok(bytes.to_vec());
+            return Ok(response);
         }
+        let request_id = request_id(&response);
+        let bytes = response.bytes().await.map_err(unreachable)?;
         Err(refused(doing, status, request_id, &bytes))
-    }
-
-    fn unreachable(&self, doing: &str, error: &reqwest::Error) -> Failure {
-        let why = describe(error);
-        if error.is_timeout() && !error.is_connect() {
-            return Failure::new(
-                Kind::Timeout,
-                doing,
-                format!("{} did not answer in time: {why}", self.base),
-                "try again",
-            );
-        }
-        let next = if why.to_lowercase().contains("certificate") {
-            "name the server's authority with --ca-file, or, only where nobody can listen in, pass --insecure"
-        } else {
-            "check --server or REEVE_URL, and that the server runs"
-        };
-        Failure::new(
-            Kind::Server,
-            doing,
-            format!("{} cannot be reached: {why}", self.base),
-            next,
-        )
     }
 
     fn address(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
@@ -262,6 +262,74 @@ impl Client {
         }
         address
     }
+}
+
+/// A stream of events that was opened.
+pub(super) struct Stream {
+    response: Response,
+    base: Url,
+    doing: String,
+    parser: Parser,
+    ready: VecDeque<String>,
+}
+
+impl Stream {
+    /// Data of the next event; `None` when the server ended the stream.
+    ///
+    /// # Errors
+    /// When the connection breaks, or nothing comes in a time in which the server would have shown that it lives.
+    pub(super) async fn next(&mut self) -> Result<Option<String>, Failure> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Ok(Some(event));
+            }
+            let piece = tokio::time::timeout(ANSWER_TIMEOUT, self.response.chunk())
+                .await
+                .map_err(|_| silent(&self.doing, &self.base))?
+                .map_err(|error| unreachable(&self.doing, &self.base, &error))?;
+            let Some(piece) = piece else {
+                return Ok(None);
+            };
+            let events = self.parser.push(&piece).ok_or_else(|| {
+                Failure::new(
+                    Kind::Server,
+                    &*self.doing,
+                    "the answer is no stream of events",
+                    "check that the address is a Reeve server of about this version",
+                )
+            })?;
+            self.ready.extend(events);
+        }
+    }
+}
+
+/// The failure that an answer which does not come stands for.
+fn silent(doing: &str, base: &Url) -> Failure {
+    Failure::new(
+        Kind::Timeout,
+        doing,
+        format!("{base} did not answer in time"),
+        "try again",
+    )
+}
+
+/// The failure that a broken connection stands for.
+fn unreachable(doing: &str, base: &Url, error: &reqwest::Error) -> Failure {
+    let why = describe(error);
+    if error.is_timeout() && !error.is_connect() {
+        return Failure::new(
+            Kind::Timeout,
+            doing,
+            format!("{base} did not answer in time: {why}"),
+            "try again",
+        );
+    }
+    let next = if why.to_lowercase().contains("certificate") {
+        "name the server's authority with --ca-file, or, only where nobody can listen in, pass --insecure"
+    } else {
+        "check --server or REEVE_URL, and that the server runs"
+    };
+    Failure::new(Kind::Server, doing, format!("{base} cannot be reached: {why}"), next)
 }
 
 /// The failure that a refusing answer stands for.

@@ -4,18 +4,23 @@
 //! `wait` show the answers, `failure` says what went wrong. Nothing here decides what is allowed or opens the
 //! database: whatever the command line can do, anybody can do with HTTP.
 
+mod audit;
 mod budget;
 mod client;
 mod cluster;
 mod context;
 mod credential;
+mod events;
 mod failure;
+mod folder;
 mod login;
 mod node;
 mod operation;
 mod output;
+mod pool;
 mod session;
 mod status;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod usage;
@@ -94,6 +99,9 @@ pub(crate) enum Command {
     /// Work with nodes of a cluster
     #[command(subcommand)]
     Node(node::Command),
+    /// See what a cluster's nodes are made from
+    #[command(subcommand)]
+    Pool(pool::Command),
     /// See what became of accepted requests
     #[command(subcommand)]
     Operation(operation::Command),
@@ -102,9 +110,17 @@ pub(crate) enum Command {
     /// Limit what clusters may cost
     #[command(subcommand)]
     Budget(budget::Command),
+    /// Work with folders of clusters
+    #[command(subcommand)]
+    Folder(folder::Command),
     /// Work with users, applications and API keys
     #[command(subcommand)]
     Credential(credential::Command),
+    /// See who asked for what
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Show what happened, and what happens
+    Events(events::Show),
 }
 
 /// Runs one command and returns the exit status: 0 done, 1 misunderstood, 2 the server failed, 3 not signed in or not
@@ -145,10 +161,14 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<(), Failure
         Command::Status(show) => status::run(session, &show).await,
         Command::Cluster(command) => cluster::run(session, command).await,
         Command::Node(command) => node::run(session, command).await,
+        Command::Pool(command) => pool::run(session, command).await,
         Command::Operation(command) => operation::run(session, command).await,
         Command::Usage(show) => usage::run(session, &show).await,
         Command::Budget(command) => budget::run(session, command).await,
+        Command::Folder(command) => folder::run(session, command).await,
         Command::Credential(command) => credential::run(session, command).await,
+        Command::Audit(command) => audit::run(session, command).await,
+        Command::Events(show) => events::run(session, &show).await,
         // Signing in comes before there is a session.
         Command::Login(_) => Ok(()),
     }

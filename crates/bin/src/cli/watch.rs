@@ -115,7 +115,10 @@ impl Snapshot {
 }
 
 /// One line of JSON, which is also one document of YAML.
-fn compact(item: &impl serde::Serialize) -> Result<String, Failure> {
+///
+/// # Errors
+/// When it cannot be written so.
+pub(super) fn compact(item: &impl serde::Serialize) -> Result<String, Failure> {
     serde_json::to_string(item).map_err(|error| Failure::new(Kind::Server, "print the answer", error.to_string(), ""))
 }
 

@@ -14,6 +14,7 @@ mod http;
 mod import;
 mod installer;
 mod joining;
+mod journal;
 mod local;
 mod retry;
 mod runapy;
