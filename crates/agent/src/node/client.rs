@@ -222,6 +222,10 @@ fn describe(error: &dyn Error) -> String {
         }
         cause = error.source();
     }
+    // Both are also what a good certificate looks like to a machine that believes it is another year.
+    if text.contains("certificate expired") || text.contains("certificate not valid yet") {
+        text.push_str("; if that can not be, this machine's clock is wrong");
+    }
     text
 }
 

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use reeve_agent::node::{Config, Ended, Failure};
 use reeve_wire::agent::{InitState, Wish};
 
-use crate::harness::{Folder, Planned, Running, Server, config, goals, process_state, run, until};
+use crate::harness::{Folder, LONG_AGO, Planned, Running, Server, config, goals, process_state, run, until};
 
 const LONG: &str = "echo $$ > $REEVE_STATE_DIR/pid; sleep 1000 & echo $! > $REEVE_STATE_DIR/child; wait";
 
@@ -73,6 +73,26 @@ async fn a_drain_also_ends_what_finished_scripts_left_running() {
     server.set_goals(goals(2, Wish::Drain, &[]));
     server.beat("the drain", |beat| beat.drained_epoch == 2).await;
     until("the daemon to be gone", || process_state(&child), Option::is_none).await;
+    agent.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_agent_whose_clock_is_years_from_the_servers_joins_and_works_as_any_other() {
+    let script = "echo done > $REEVE_STATE_DIR/mark";
+    let (server, folder) = (Server::start(goals(1, Wish::Run, &[("mark", script)])), Folder::new());
+    server.live_long_ago();
+    let agent = Running::start(config(&server, &folder));
+    let beat = server
+        .beat("the script to end", |beat| beat.init.state == InitState::Done)
+        .await;
+    // It says what its own clock says, and leaves it to the server what to make of it.
+    let age = beat.clock_us - beat.sample.expect("a measurement").at_us;
+    assert!(
+        (0..5_000_000).contains(&age.abs()) && beat.clock_us > LONG_AGO.1,
+        "{age}"
+    );
+    server.set_goals(goals(2, Wish::Drain, &[]));
+    server.beat("the drain", |beat| beat.drained_epoch == 2).await;
     agent.stop().await.unwrap();
 }
 

@@ -8,14 +8,14 @@ use std::future::Future;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::post;
 use axum_server::Handle;
@@ -28,6 +28,9 @@ use tokio::task::JoinSet;
 
 /// Longest time for anything to happen; generous because test machines are busy.
 pub(crate) const BOUND: Duration = Duration::from_secs(30);
+
+/// A moment that no machine lives in any more, as a header and in microseconds since 1970 UTC.
+pub(crate) const LONG_AGO: (&str, i64) = ("Sun, 06 Nov 1994 08:49:37 GMT", 784_111_777_000_000);
 
 /// What the server has been told so far.
 #[derive(Debug, Clone, Default)]
@@ -64,6 +67,7 @@ struct Shared {
     cluster: Mutex<String>,
     enroll_plans: Mutex<VecDeque<Planned>>,
     beat_plans: Mutex<VecDeque<Planned>>,
+    long_ago: AtomicBool,
 }
 
 /// The playing server.
@@ -89,6 +93,7 @@ impl Server {
             cluster: Mutex::new("demo".to_owned()),
             enroll_plans: Mutex::default(),
             beat_plans: Mutex::default(),
+            long_ago: AtomicBool::default(),
         });
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut server = Self {
@@ -154,6 +159,11 @@ impl Server {
         *self.shared.cluster.lock().expect("lock") = name.to_owned();
     }
 
+    /// Lets the server believe that it is [`LONG_AGO`].
+    pub(crate) fn live_long_ago(&self) {
+        self.shared.long_ago.store(true, Ordering::Relaxed);
+    }
+
     /// Treats the next enroll call differently.
     pub(crate) fn plan_enroll(&self, plan: Planned) {
         self.shared.enroll_plans.lock().expect("lock").push_back(plan);
@@ -195,12 +205,13 @@ async fn answer_enroll(State(shared): State<Arc<Shared>>, headers: HeaderMap, bo
         seen.enrolls.push((token, request.clone()));
     });
     let plan = shared.enroll_plans.lock().expect("lock").pop_front();
+    let long_ago = shared.long_ago.load(Ordering::Relaxed);
     let enrolled = Enrolled {
         node_id: "node-1".to_owned(),
         node_name: "worker-1".to_owned(),
         cluster: shared.cluster.lock().expect("lock").clone(),
         credential: format!("credential-{number}"),
-        clock_us: request.clock_us,
+        clock_us: if long_ago { LONG_AGO.1 } else { request.clock_us },
         goals: shared.goals.borrow().clone(),
     };
     carry_out(plan, Json(enrolled))
@@ -220,7 +231,13 @@ async fn answer_beat(State(shared): State<Arc<Shared>>, headers: HeaderMap, body
         let _ = tokio::time::timeout(hold, goals.wait_for(|goals| goals.epoch > beat.epoch_seen)).await;
     }
     let goals = shared.goals.borrow().clone();
-    carry_out(plan, Json(goals))
+    let mut answer = carry_out(plan, Json(goals));
+    if shared.long_ago.load(Ordering::Relaxed) {
+        answer
+            .headers_mut()
+            .insert("date", HeaderValue::from_static(LONG_AGO.0));
+    }
+    answer
 }
 
 fn carry_out(plan: Option<Planned>, answer: impl IntoResponse) -> Response {

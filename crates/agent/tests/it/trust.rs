@@ -9,14 +9,23 @@ use crate::harness::{Folder, Server, config, goals, run};
 
 /// A server with a certificate of its own making; also the certificate's fingerprint and its PEM text.
 async fn secure_server(names: &[&str]) -> (Server, String, String) {
+    secure_server_of(names, 2000..2100).await
+}
+
+/// The same, with the years between which its certificate is good.
+async fn secure_server_of(names: &[&str], years: std::ops::Range<i32>) -> (Server, String, String) {
     // Somebody has to choose the process's provider before the server's side of TLS is set up.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
-    let certified = rcgen::generate_simple_self_signed(names).unwrap();
-    let pem = certified.cert.pem();
-    let key = certified.signing_key.serialize_pem().into_bytes();
+    let mut wanted = rcgen::CertificateParams::new(names).unwrap();
+    wanted.not_before = rcgen::date_time_ymd(years.start, 1, 1);
+    wanted.not_after = rcgen::date_time_ymd(years.end, 1, 1);
+    let signing_key = rcgen::KeyPair::generate().unwrap();
+    let cert = wanted.self_signed(&signing_key).unwrap();
+    let pem = cert.pem();
+    let key = signing_key.serialize_pem().into_bytes();
     let tls = RustlsConfig::from_pem(pem.clone().into_bytes(), key).await.unwrap();
-    let digest = ring::digest::digest(&ring::digest::SHA256, certified.cert.der());
+    let digest = ring::digest::digest(&ring::digest::SHA256, cert.der());
     let fingerprint = digest
         .as_ref()
         .iter()
@@ -74,6 +83,35 @@ async fn the_authorities_in_a_file_are_trusted_for_their_names() {
     })
     .await;
     assert!(matches!(ended, Ok(Ended::Enrolled { .. })), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_machine_in_another_year_trusts_a_pinned_certificate_and_is_told_of_its_clock_otherwise() {
+    for (years, words) in [
+        (2000..2001, "certificate expired"),
+        (2100..2101, "certificate not valid yet"),
+    ] {
+        let ((server, fingerprint, pem), folder) = (secure_server_of(&["127.0.0.1"], years).await, Folder::new());
+        folder.write("ca.pem", &pem);
+        let ended = run(Config {
+            ca_file: Some(folder.path().join("ca.pem")),
+            ..once(&server, &folder)
+        })
+        .await;
+        assert_eq!(exit::code(&ended), 11, "{ended:?}");
+        let message = ended.unwrap_err().to_string();
+        assert!(
+            message.contains(words) && message.contains("this machine's clock is wrong"),
+            "{message}"
+        );
+        assert!(server.seen().enrolls.is_empty());
+        let ended = run(Config {
+            ca_sha256: Some(fingerprint),
+            ..once(&server, &folder)
+        })
+        .await;
+        assert!(matches!(ended, Ok(Ended::Enrolled { .. })), "{ended:?}");
+    }
 }
 
 #[tokio::test]

@@ -259,3 +259,36 @@ async fn a_second_machine_of_a_declared_hosts_name_is_turned_away() {
         "{status}"
     );
 }
+
+#[tokio::test]
+async fn an_agent_that_is_newer_than_its_server_ends_and_says_what_to_upgrade() {
+    let refusal =
+        json!({"code": "unsupported_protocol", "message": "this server speaks version 0", "retryable": false});
+    let refuse = async move || (axum::http::StatusCode::BAD_REQUEST, axum::Json(refusal));
+    let routes = axum::Router::new().route("/reeve/agent/v1/enroll", axum::routing::post(refuse));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("its address"));
+    let mut older = tokio::task::JoinSet::new();
+    older.spawn(async move { axum::serve(listener, routes).await });
+    let folder = Folder::new();
+    let state = folder.path().join("state").display().to_string();
+    let arguments = [
+        "agent",
+        "node",
+        "--server",
+        &url,
+        "--token",
+        "rvj_any",
+        "--state-dir",
+        &state,
+    ];
+    let ran = Person::new().reeve(&arguments).await;
+    assert_eq!(ran.status, 1, "{ran:?}");
+    for words in [
+        "does not speak version 1",
+        "this server speaks version 0",
+        "upgrade the server first",
+    ] {
+        assert!(ran.err.contains(words), "{words}: {ran:?}");
+    }
+}
