@@ -5,6 +5,7 @@ mod bad_input;
 mod coverage;
 mod cyclecloud;
 mod native;
+mod native_transcripts;
 mod permissions;
 mod rafay;
 mod runai;
