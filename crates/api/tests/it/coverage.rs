@@ -98,6 +98,56 @@ fn every_route_stands_on_its_page_and_every_call_said_to_be_offered_has_a_route(
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
+/// Routes whose answers differ from run to run, or never end.
+const NOT_KEPT: [&str; 6] = [
+    "/metrics",
+    "/.well-known/jwks.json",
+    "/reeve/v1/openapi.json",
+    "/reeve/v1/status",
+    "/reeve/v1/events",
+    "/reeve/agent/v1/binary/{architecture}",
+];
+
+#[test]
+fn every_route_is_called_in_a_golden_transcript() {
+    let mut called = Vec::new();
+    for dialect in ["cyclecloud", "native", "rafay", "runai"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(dialect);
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let text = fs::read_to_string(entry.expect("an entry").path()).expect("a transcript");
+            let requests = text.lines().filter_map(|line| line.strip_prefix("> ")?.split_once(' '));
+            called.extend(requests.map(|(method, path)| (method.to_owned(), path.to_owned())));
+        }
+    }
+    let shown = |(method, route): &(&str, String)| {
+        called.iter().any(|(sent, path)| {
+            let path = path.split('?').next().unwrap_or_default();
+            sent == method && answers(route, path.trim_end_matches('/'))
+        })
+    };
+    let missing: Vec<_> = reeve_api::listing()
+        .into_iter()
+        .filter(|route| !NOT_KEPT.contains(&route.1.as_str()) && !shown(route))
+        .collect();
+    assert!(missing.is_empty(), "no transcript shows {missing:#?}");
+}
+
+#[test]
+fn every_route_of_the_native_api_stands_in_its_document() {
+    let document: Value = serde_json::from_str(include_str!("../golden/openapi.json")).expect("JSON");
+    let missing: Vec<_> = routes(Dialect::Native)
+        .into_iter()
+        .filter(|(method, route)| {
+            let paths = document["paths"].as_object().expect("paths");
+            let there = |(path, verbs): (&String, &Value)| {
+                answers(route, path) && verbs.get(method.to_ascii_lowercase()).is_some()
+            };
+            !paths.iter().any(there)
+        })
+        .collect();
+    assert!(missing.is_empty(), "the document lacks {missing:#?}");
+}
+
 /// The status that a call which is not offered answers: the first number of its remark, else 404.
 fn expected(call: &Call) -> u16 {
     let numbers = call.remark.split(|letter: char| !letter.is_ascii_digit());

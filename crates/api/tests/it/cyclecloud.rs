@@ -110,6 +110,7 @@ async fn the_life_of_a_cluster_reads_as_its_golden_transcript_says() {
         script.ask("GET", "/clusters/demo/status").await;
         script.ask("GET", "/clusters/demo/nodes").await;
         script.ask("GET", "/cloud/clusters").await;
+        script.ask("GET", "/cloud/api/clusters").await;
         script.note("Start");
         script.ask("POST", "/cloud/actions/startcluster/demo").await;
         script.ask("GET", "/cloud/api/clusters/demo").await;

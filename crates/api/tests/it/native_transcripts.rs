@@ -16,8 +16,8 @@ fn member(answer: &Answer, name: &str) -> String {
     body[name].as_str().expect("text").to_owned()
 }
 
-fn import() -> String {
-    json!({ "name": "hpc", "template": TEMPLATE.replace('X', "hpc"), "start": true }).to_string()
+fn import(start: bool) -> String {
+    json!({ "name": "hpc", "template": TEMPLATE.replace('X', "hpc"), "start": start }).to_string()
 }
 
 #[tokio::test]
@@ -26,7 +26,8 @@ async fn clusters_and_nodes_read_as_their_golden_transcript_says() {
         let mut script = Transcript::of(&world, "Native: clusters and nodes").await;
         script.note("A cluster that a Kubernetes will report for, and one whose machines are made here");
         script.send("POST", "/reeve/v1/clusters", r#"{"name":"train"}"#).await;
-        script.send("POST", "/reeve/v1/clusters/import", &import()).await;
+        script.send("POST", "/reeve/v1/clusters/import", &import(false)).await;
+        script.ask("POST", &format!("{HPC}/start")).await;
         script.pass(60).await;
         script.ask("GET", "/reeve/v1/clusters?limit=1").await;
         script.ask("GET", HPC).await;
@@ -59,7 +60,12 @@ async fn clusters_and_nodes_read_as_their_golden_transcript_says() {
 #[tokio::test]
 async fn credentials_read_as_their_golden_transcript_says() {
     for world in worlds().await {
-        let mut script = Transcript::of(&world, "Native: credentials and folders").await;
+        let mut script = Transcript::of(&world, "Native: health, credentials and folders").await;
+        script.note("What needs no credentials");
+        for path in ["/healthz", "/readyz", "/.well-known/openid-configuration"] {
+            script.stranger("GET", path, &[], "").await;
+        }
+        script.stranger("GET", "/reeve/v1/folders", &[], "").await;
         script.note("A folder, and credentials for it");
         script.send("POST", "/reeve/v1/folders", r#"{"name":"lab"}"#).await;
         script.ask("GET", "/reeve/v1/folders").await;
@@ -134,7 +140,7 @@ async fn what_is_written_down_reads_as_its_golden_transcript_says() {
 async fn ran(world: &World) {
     let admin = world.caller("starter", "admin", "/").await;
     for (path, body) in [
-        ("/reeve/v1/clusters/import", import()),
+        ("/reeve/v1/clusters/import", import(true)),
         (
             "/reeve/v1/clusters/hpc/nodes",
             json!({ "pool": "execute", "count": 1 }).to_string(),

@@ -107,6 +107,9 @@ async fn hosts_read_as_their_golden_transcript_says() {
 /// Asks for the installer commands, and takes the join token out of one. The commands differ from machine to machine.
 async fn installer(script: &mut Transcript<'_>) -> String {
     let answer = script.ask("GET", &format!("{ONE}/installercmds")).await;
+    for spelling in ["installerCmds", "InstallerCmds", "installercmd"] {
+        script.ask("GET", &format!("{ONE}/{spelling}")).await;
+    }
     let commands = read(&answer)["installerCmds"].as_array().expect("commands").clone();
     for command in &commands {
         let text = command["command"].to_string();
